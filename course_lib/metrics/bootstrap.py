@@ -1,0 +1,52 @@
+"""How sure is a number? Standard errors over repeats, and by resampling them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Estimate(NamedTuple):
+    """A number, its standard error, and how many repeats both come from."""
+
+    mean: float
+    error: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3g} +- {self.error:.2g} (n = {self.n})"
+
+
+def _repeats(values: Tensor, name: str) -> Tensor:
+    values = torch.as_tensor(values, dtype=torch.float64)
+    if values.ndim < 1 or len(values) < 2:
+        raise ValueError(f"{name}: needs at least 2 repeats along the first axis, got shape {tuple(values.shape)}.")
+    if not values.isfinite().all():
+        raise ValueError(f"{name}: every repeat must be finite; look at the runs that are not before averaging.")
+    return values
+
+
+def mean_and_error(values: Tensor) -> Estimate:
+    """Mean of R repeats and its standard error std / sqrt(R), (R,) -> Estimate.
+
+    Raises ValueError for fewer than two repeats or one that is not finite.
+    """
+    values = _repeats(values, "mean_and_error").flatten()
+    return Estimate(values.mean().item(), (values.std() / len(values) ** 0.5).item(), len(values))
+
+
+def bootstrap(
+    values: Tensor, statistic: Callable[[Tensor], Tensor], draws: int = 200, generator: torch.Generator | None = None
+) -> Estimate:
+    """Standard error of any statistic of R batches, by drawing R of them again and again (3.10), (R, ...) -> Estimate.
+
+    The first axis is what was independent (batches, seeds), so resample that, not single particles. Raises ValueError for
+    fewer than two batches or draws. Source: Efron (1979).
+    """
+    values = _repeats(values, "bootstrap")
+    if draws < 2:
+        raise ValueError(f"bootstrap: draws must be at least 2, got {draws}.")
+    index = torch.randint(len(values), (draws, len(values)), generator=generator)
+    resampled = torch.stack([torch.as_tensor(statistic(values[i]), dtype=torch.float64) for i in index])
+    return Estimate(float(statistic(values)), resampled.std().item(), len(values))

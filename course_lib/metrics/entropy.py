@@ -1,0 +1,80 @@
+"""Effective numbers: Hill numbers of shares, Vendi scores of a kernel, and similarity within a batch."""
+
+import torch
+from torch import Tensor
+
+
+def hill(p: Tensor, q: float = 1.0) -> Tensor:
+    """Hill number of order q, the effective number of kinds (sum_m p_m**q)**(1 / (1 - q)) (3.3), (M,) -> ().
+
+    q = 0 counts kinds, q = 1 is exp(entropy), q = inf is 1 / max p. Raises ValueError unless p are shares that sum to one
+    and q >= 0. Source: Hill (1973).
+    """
+    p = torch.as_tensor(p)
+    if p.ndim != 1 or (p.detach() < -1e-9).any() or abs(p.detach().sum().item() - 1) > 1e-4:
+        raise ValueError(f"hill: p must be shares, not negative and summing to 1, got a sum of {float(p.detach().sum()):g}.")
+    if not q >= 0:
+        raise ValueError(f"hill: the order q must be at least 0, got {q}.")
+    return _order(p, q)
+
+
+def _order(p: Tensor, q: float) -> Tensor:
+    """Equation (3.3) for shares that are known to be good, (M,) -> ()."""
+    p = p.clamp(min=1e-30)  # keeps the gradient finite where a share is 0
+    if q == 0:
+        return (p > p.max() * len(p) * torch.finfo(p.dtype).eps).sum().to(p.dtype)
+    if q == 1:
+        return torch.exp(-(p * p.log()).sum())
+    if q == float("inf"):
+        return 1 / p.max()
+    return p.pow(q).sum() ** (1 / (1 - q))
+
+
+def _check_kernel(k: Tensor, name: str) -> None:
+    if k.ndim != 2 or len(k) != k.shape[1] or len(k) == 0:
+        raise ValueError(f"{name}: the kernel matrix must be square, got shape {tuple(k.shape)}.")
+    k = k.detach()
+    if not k.isfinite().all() or (k - k.T).abs().max() > 1e-5 or (k.diagonal() - 1).abs().max() > 1e-5:
+        raise ValueError(f"{name}: the kernel matrix must be finite and symmetric with ones on its diagonal.")
+
+
+def vendi(k: Tensor, q: float = 1.0) -> Tensor:
+    """Vendi score of order q: the Hill number of the eigenvalues of k / N (3.4), (N, N) -> ().
+
+    From 1 (all alike) to N (nothing alike). Differentiable. Raises ValueError unless k is a symmetric kernel matrix with
+    ones on its diagonal. Source: Friedman and Dieng (2023); orders q by Pasarkar and Dieng (2024).
+    """
+    _check_kernel(k, "vendi")
+    if not q >= 0:
+        raise ValueError(f"vendi: the order q must be at least 0, got {q}.")
+    return spectrum_number(k, q)
+
+
+def rke(k: Tensor) -> Tensor:
+    """Vendi score of order 2 without eigenvalues, N**2 / sum_ij k_ij**2 (3.4), (N, N) -> ().
+
+    Source: Jalali, Li and Farnia (2023), eq. (6).
+    """
+    _check_kernel(k, "rke")
+    return spectrum_number(k, 2)
+
+
+def spectrum_number(k: Tensor, q: float) -> Tensor:
+    """Equation (3.4) for a kernel matrix that is known to be good, (N, N) -> (); order 2 needs no eigenvalues."""
+    if q == 2:
+        return len(k) ** 2 / k.square().sum()
+    return _order(torch.linalg.eigvalsh(k / len(k)), q)
+
+
+def in_batch_similarity(phi: Tensor) -> Tensor:
+    """Mean cosine of two different members of a batch (3.5), (N, d) -> ().
+
+    Computed in O(N d). Raises ValueError at N = 1 or for a feature vector of length 0. Source: Corso et al. (2024).
+    """
+    N = len(phi)
+    if phi.ndim != 2 or N < 2:
+        raise ValueError(f"in_batch_similarity: needs (N, d) with N >= 2, got {tuple(phi.shape)}.")
+    length = phi.norm(dim=1, keepdim=True)
+    if not (length > 0).all():
+        raise ValueError("in_batch_similarity: a feature vector of length 0 has no direction; remove it or shift the features.")
+    return ((phi / length).sum(0).square().sum() - N) / (N * (N - 1))

@@ -1,0 +1,130 @@
+"""Figures from arrays. Every function draws what it is given and computes nothing about it; colour never speaks alone."""
+
+import io
+from collections.abc import Callable, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.animation import FuncAnimation
+from torch import Tensor
+
+BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#666666"  # Okabe and Ito
+PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, GREY)
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def _array(values) -> np.ndarray:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def figure(columns: int = 1, rows: int = 1, width: float = 3.4, height: float = 3.2, **kwargs):
+    """A white figure with `rows` x `columns` axes -> (figure, array of axes or one)."""
+    fig, axes = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), facecolor="white", layout="constrained", **kwargs
+    )
+    return fig, axes
+
+
+def plane(ax, limit: float = 1.6, title: str = ""):
+    """Square axes of the plane from -limit to limit, without ticks -> ax."""
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], title=title)
+    ax.set_aspect("equal")
+    return ax
+
+
+def modes(ax, centres, radius: float | None = None):
+    """Centres (M, 2) as crosses, with circles of `radius` if given -> ax."""
+    centres = _array(centres)
+    ax.scatter(*centres.T, marker="+", color=GREY, s=45, linewidths=1.2, zorder=1)
+    for centre in centres if radius else ():
+        ax.add_patch(plt.Circle(centre, radius, fill=False, color=GREY, lw=0.8, ls=":"))
+    return ax
+
+
+def particles(ax, x, label: str | None = None, color: str = BLUE, marker: str = "o", size: float = 30):
+    """Particles (N, 2) as outlined dots -> ax."""
+    x = _array(x)
+    ax.scatter(x[:, 0], x[:, 1], s=size, c=color, marker=marker, edgecolors="white", linewidths=0.6, label=label, zorder=3)
+    return ax
+
+
+def grid(limit: float = 1.6, n: int = 60) -> Tensor:
+    """Points of a square grid, row by row, to evaluate densities and fields on -> (n * n, 2) float64."""
+    axis = torch.linspace(-limit, limit, n, dtype=torch.float64)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack([x.flatten(), y.flatten()], 1)
+
+
+def density(ax, points, values, levels: int = 12):
+    """Filled contours of values (n * n,) at the points of `grid` (n * n, 2), white to blue -> ax."""
+    n = round(len(points) ** 0.5)
+    points, values = _array(points), _array(values).reshape(n, n)
+    ax.contourf(points[:, 0].reshape(n, n), points[:, 1].reshape(n, n), values, levels, cmap="Blues", zorder=0)
+    return ax
+
+
+def field(ax, points, arrows, color: str = GREY, scale: float | None = None):
+    """Arrows (n, 2) at points (n, 2) -> ax."""
+    points, arrows = _array(points), _array(arrows)
+    ax.quiver(*points.T, *arrows.T, color=color, angles="xy", scale=scale, width=0.005, zorder=2)
+    return ax
+
+
+def paths(ax, xs: Sequence, color: str = BLUE):
+    """The way of every particle through a list of (N, 2) arrays, with a dot at the end -> ax."""
+    way = np.stack([_array(x) for x in xs])  # (T, N, 2)
+    for i in range(way.shape[1]):
+        ax.plot(*way[:, i].T, color=color, lw=0.8, alpha=0.6, zorder=2)
+    return particles(ax, way[-1], color=color)
+
+
+def curve(ax, x, mean, error=None, label: str | None = None, index: int = 0):
+    """A line with its own colour and marker, and error bars if given, all (n,) -> ax."""
+    ax.errorbar(
+        _array(x), _array(mean), None if error is None else _array(error), label=label, capsize=2, lw=1.4, ms=5,
+        color=PALETTE[index % 6], marker=MARKERS[index % 6],
+    )  # fmt: skip
+    return ax
+
+
+def animate(xs: Sequence, centres=None, titles: Sequence[str] | None = None, limit: float = 1.6, frames: int = 24):
+    """An animation of (N, 2) arrays as HTML that plays without a kernel -> IPython HTML; at most `frames` frames are kept."""
+    from IPython.display import HTML
+
+    keep = np.unique(np.linspace(0, len(xs) - 1, min(frames, len(xs))).round().astype(int))
+    fig, ax = figure(width=3.6, height=3.6)
+    plane(ax, limit)
+    if centres is not None:
+        modes(ax, centres)
+    dots = ax.scatter(*_array(xs[0]).T, s=30, c=BLUE, edgecolors="white", linewidths=0.6, zorder=3)
+
+    def draw(k: int):
+        dots.set_offsets(_array(xs[keep[k]]))
+        ax.set_title(titles[keep[k]] if titles is not None else f"step {keep[k]}")
+        return (dots,)
+
+    with plt.rc_context({"savefig.dpi": 72, "savefig.facecolor": "white"}):
+        html = FuncAnimation(fig, draw, len(keep), interval=150).to_jshtml(default_mode="once")
+    plt.close(fig)
+    return HTML(html)
+
+
+def slider(draw: Callable[[object], object], values: Sequence, name: str):
+    """A slider over figures drawn once by draw(value), which works with and without a kernel -> ipywidgets box.
+
+    draw returns a matplotlib figure; `name` stands before the slider.
+    """
+    import ipywidgets
+
+    images = []
+    for value in values:
+        fig, buffer = draw(value), io.BytesIO()
+        fig.savefig(buffer, format="png", dpi=72, facecolor="white")
+        plt.close(fig)
+        images.append(ipywidgets.Image(value=buffer.getvalue(), format="png"))
+    stack = ipywidgets.Stack(images, selected_index=0)
+    style = {"description_width": "initial"}
+    control = ipywidgets.SelectionSlider(options=[(f"{v}", i) for i, v in enumerate(values)], description=name, style=style)
+    ipywidgets.jslink((control, "index"), (stack, "selected_index"))
+    return ipywidgets.VBox([control, stack])
