@@ -40,15 +40,16 @@ class GaussianMixture:
 
     def __init__(self, means: Tensor, s: Tensor | float, weights: Tensor | None = None):
         means = torch.as_tensor(means)
+        means = means if means.is_floating_point() else means.double()
         if means.ndim != 2:
             raise ValueError(f"GaussianMixture: means must have shape (M, d), got {tuple(means.shape)}.")
         s = torch.as_tensor(s, dtype=means.dtype).expand(len(means))
-        weights = torch.ones(len(means)) if weights is None else torch.as_tensor(weights)
+        weights = torch.as_tensor([1.0] * len(means) if weights is None else weights, dtype=means.dtype)
         if weights.shape != (len(means),):
             raise ValueError(f"GaussianMixture: weights must have shape ({len(means)},), got {tuple(weights.shape)}.")
         if (s < 0).any() or (weights < 0).any() or weights.sum() <= 0:
             raise ValueError("GaussianMixture: s and weights must not be negative, and some weight must be positive.")
-        self.means, self.s, self.weights = means, s, weights.to(means.dtype) / weights.sum()
+        self.means, self.s, self.weights = means, s, weights / weights.sum()
 
     def _components(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Means, variances (.., M), differences (N, M, d) and log w_m N(x; mu_m, v_m) (N, M) in x's dtype."""
@@ -56,6 +57,8 @@ class GaussianMixture:
             raise ValueError(f"GaussianMixture: x must have shape (N, {self.means.shape[1]}), got {tuple(x.shape)}.")
         means, s, weights = (a.to(x) for a in (self.means, self.s, self.weights))
         variance = s**2 + torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1, 1) ** 2  # (1 or N, M)
+        if not (variance > 0).all():
+            raise ValueError("GaussianMixture: s = 0 and sigma = 0 leave points without a density; pass sigma > 0.")
         difference = means - x[:, None]  # (N, M, d)
         log_normal = -difference.square().sum(-1) / (2 * variance) - x.shape[1] / 2 * (2 * torch.pi * variance).log()
         return means, variance, difference, weights.log() + log_normal
@@ -81,13 +84,16 @@ class GaussianMixture:
 
 
 def ring(modes: int = 10, radius: float = 1.0, s: float = 0.005**0.5, weights: Tensor | None = None) -> GaussianMixture:
-    """The circle of equally spaced modes that the field tests on, in float64 (Corso et al. 2024: 10 modes, s**2 = .005)."""
+    """The circle of equally spaced modes that the field tests on, in float64 (Corso et al. 2024: 10 modes, s**2 =
+    .005).
+    """
     angle = 2 * torch.pi * torch.arange(modes, dtype=torch.float64) / modes
     return GaussianMixture(radius * torch.stack([angle.cos(), angle.sin()], 1), s, weights)
 
 
 class IdealDenoiser:
-    """The best denoiser for a finite set of points (n, *shape): a mean weighted by exp(-|x - p|**2 / (2 sigma**2)) (2.4).
+    """The best denoiser for a finite set of points (n, *shape): a mean weighted by exp(-|x - p|**2 / (2 sigma**2))
+    (2.4).
 
     A network with infinite capacity trained on these points learns it, and then it can only repeat them.
     """
@@ -96,9 +102,7 @@ class IdealDenoiser:
         self.shape, self._mixture = points.shape[1:], GaussianMixture(points.flatten(1), 0.0)
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        """(N, *shape) -> (N, *shape); raises ValueError at sigma = 0, where every point has weight zero or infinity."""
-        if not (torch.as_tensor(sigma) > 0).all():
-            raise ValueError("IdealDenoiser: sigma must be positive: without noise there is nothing to remove.")
+        """(N, *shape) -> (N, *shape); raises ValueError at sigma = 0, where there is nothing to remove."""
         return self._mixture(x.flatten(1), sigma).reshape(x.shape)
 
 
@@ -120,6 +124,8 @@ class MLPDenoiser(nn.Module):
     def forward(self, x: Tensor, sigma: Tensor | float, label: Tensor | None = None) -> Tensor:
         """x (N, d), sigma () or (N, 1), label (N,) integers or None -> (N, d)."""
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(len(x), 1)
+        if not (sigma > 0).all():
+            raise ValueError("MLPDenoiser: sigma must be positive; the network sees its logarithm.")
         total = sigma**2 + self.sigma_data**2
         c_skip, c_out, c_in = self.sigma_data**2 / total, sigma * self.sigma_data / total.sqrt(), 1 / total.sqrt()
         if label is None:

@@ -1,9 +1,10 @@
 """Guidance: denoisers made from denoisers, and the potentials that push particles apart.
 
-A potential is any callable (x, x0, sigma) -> scalar log w of the whole set of particles. `guided` turns potentials into a
-denoiser; SVGD, SPELL and condition annealing are denoisers of their own. Strengths alpha are in units of the score.
+A potential is any callable (x, x0, sigma) -> scalar log w of the whole set of particles. `guided` turns potentials into
+a denoiser; SVGD, SPELL and condition annealing are denoisers of their own. Strengths alpha are in units of the score.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,9 +30,10 @@ def guided(
 ) -> Denoiser:
     """A denoiser pulled by potentials, D(x, sigma) + sigma**2 grad_x log w (4.1).
 
-    x0 moves with x by its exact Jacobian if `through_denoiser`, else by the slope sigma_data**2 / (sigma**2 + sigma_data**2)
-    (4.8), which needs no backward pass through the network. `relative` gives each particle's force that share of the length
-    of its score, `clip` caps it at that share (4.15). Shapes as the denoiser's; gradients flow through it where x asks.
+    x0 moves with x by its exact Jacobian if `through_denoiser`, else by the slope sigma_data**2 / (sigma**2 +
+    sigma_data**2) (4.8), which needs no backward pass through the network. `relative` gives each particle's force that
+    share of the length of its score, `clip` caps it at that share (4.15). Shapes as the denoiser's; gradients flow
+    through it where x asks.
     """
     for name, share in (("relative", relative), ("clip", clip)):
         if share is not None and not share >= 0:
@@ -88,7 +90,7 @@ def median_bandwidth(d2: Tensor) -> Tensor:
     pairs = d2.detach()[i, j]
     spread = pairs.median()
     spread = spread.where(spread > 0, pairs.mean())
-    return spread.where(spread > 0, torch.ones_like(spread)) / torch.log(torch.tensor(float(N))).to(d2)
+    return spread.where(spread > 0, torch.ones_like(spread)) / math.log(N)
 
 
 def rbf(phi: Tensor, h: Tensor | float | None = None) -> Tensor:
@@ -164,7 +166,8 @@ class Repulsion(_SetPotential):
 class Determinantal(_SetPotential):
     """Determinantal potential log w = alpha log(det L / det(L + I)), L = k + jitter I (4.11).
 
-    The jitter keeps log det finite for coincident particles. Source: Kulesza and Taskar (2012); Morshed and Boddeti (2025).
+    The jitter keeps log det finite for coincident particles. Source: Kulesza and Taskar (2012); Morshed and Boddeti
+    (2025).
     """
 
     on: str = "x0"
@@ -207,7 +210,9 @@ class Above:
 
 @dataclass(frozen=True)
 class Groups:
-    """A potential that acts within each block of `size` particles: independent sets side by side, or one set per prompt."""
+    """A potential that acts within each block of `size` particles: independent sets side by side, or one set per
+    prompt.
+    """
 
     size: int
     potential: Potential
@@ -243,8 +248,8 @@ def switch(level: float, above: Denoiser, below: Denoiser) -> Denoiser:
 def svgd(denoiser: Denoiser, kernel: Kernel = rbf, alpha: float = 1.0, h: Bandwidth = None) -> Denoiser:
     """Stein variational guidance: x + sigma**2 (sum_j k_ij score_j + alpha sum_j grad_j k_ij) / sum_j k_ij (4.6).
 
-    Particles share their scores and repel; the division keeps the drift's size where k_ij is small. Raises ValueError at
-    N = 1 with the median rule; with h given, one particle just climbs. Source: Liu and Wang (2016), eq. (8).
+    Particles share their scores and repel; the division keeps the drift's size where k_ij is small. Raises ValueError
+    at N = 1 with the median rule; with h given, one particle just climbs. Source: Liu and Wang (2016), eq. (8).
     """
 
     def steered(x: Tensor, sigma: Tensor) -> Tensor:
@@ -262,10 +267,12 @@ def svgd(denoiser: Denoiser, kernel: Kernel = rbf, alpha: float = 1.0, h: Bandwi
 
 
 def spell(denoiser: Denoiser, radius: float, lam: float = 1.6, memory: Tensor | None = None) -> Denoiser:
-    """SPELL: push each x0 out of the balls around the others, x0 + lam sum_k relu(radius / d_ik - 1) (x0_i - z_k) (4.10).
+    """SPELL: push each x0 out of the balls around the others, x0 + lam sum_k relu(radius / d_ik - 1) (x0_i - z_k)
+    (4.10).
 
-    z_k are the other particles' x0 and the rows of `memory` (M, *shape), finished or protected samples. With lam = 1 and one
-    ball the result lies on its sphere. Coincident points have no direction and are left. Source: Kirchhof et al. (2025), eq. (5).
+    z_k are the other particles' x0 and the rows of `memory` (M, *shape), finished or protected samples. With lam = 1
+    and one ball the result lies on its sphere. Coincident points have no direction and are left. Source: Kirchhof et
+    al. (2025), eq. (5).
     """
     if not radius > 0:
         raise ValueError(f"spell: radius must be positive, got {radius}.")
@@ -295,12 +302,15 @@ def cads(
 ) -> Denoiser:
     """Condition-annealed denoiser: the condition y (N, *shape) is noised early and clean late (3.8), (3.9).
 
-    With t from 1 at the first of `sigmas` to 0 at the last, gamma(t) is 1 up to tau1, 0 from tau2, linear between; the noised
-    condition sqrt(gamma) y + scale sqrt(1 - gamma) n is rescaled to each row's own mean and spread, by a share psi.
-    Source: Sadat et al. (2024), algorithm 1 (statistics per particle, so that they do not depend on the batch).
+    With t from 1 at the first of `sigmas` to 0 at the last, gamma(t) is 1 up to tau1, 0 from tau2, linear between; the
+    noised condition sqrt(gamma) y + scale sqrt(1 - gamma) n is rescaled to each row's own mean and spread, by a share
+    psi. Raises ValueError for taus out of order, or for rows of one number unless psi = 0. Source: Sadat et al. (2024),
+    algorithm 1 (statistics per particle, so that they do not depend on the batch).
     """
     if not 0 <= tau1 < tau2 <= 1:
         raise ValueError(f"cads: needs 0 <= tau1 < tau2 <= 1, got tau1={tau1}, tau2={tau2}.")
+    if psi > 0 and y[:1].numel() < 2:
+        raise ValueError("cads: a condition of one number per particle has no spread to be rescaled to; pass psi=0.")
     levels = torch.as_tensor(sigmas)
     dims = tuple(range(1, y.ndim))
 
@@ -312,7 +322,7 @@ def cads(
             return denoiser_of(y)(x, sigma)
         noised = gamma**0.5 * y + scale * (1 - gamma) ** 0.5 * randn_like(y)
         if psi > 0:
-            standard = (noised - noised.mean(dims, keepdim=True)) / noised.std(dims, keepdim=True)
+            standard = (noised - noised.mean(dims, keepdim=True)) / noised.std(dims, keepdim=True).clamp(min=1e-12)
             rescaled = standard * y.std(dims, keepdim=True) + y.mean(dims, keepdim=True)
             noised = psi * rescaled + (1 - psi) * noised
         return denoiser_of(noised)(x, sigma)
@@ -323,9 +333,9 @@ def cads(
 def turned(step: Callable, potential: Potential) -> Callable:
     """A step followed by a rotation: each particle of the plane turns about the origin as the potential pulls it (4.9).
 
-    The angle is c = sigma**2 - sigma_next**2 times the slope of log w along the rotation. Moving along the symmetry keeps the
-    radius, where a straight push leaves the circle. The potential sees x at sigma and x0. Raises ValueError unless x is
-    (N, 2). Source: Corso et al. (2024), section 4.
+    The angle is c = sigma**2 - sigma_next**2 times the slope of log w along the rotation. Moving along the symmetry
+    keeps the radius, where a straight push leaves the circle. The potential sees x at sigma and x0. Raises ValueError
+    unless x is (N, 2). Source: Corso et al. (2024), section 4.
     """
 
     def turning(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like) -> Tensor:

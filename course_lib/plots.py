@@ -1,4 +1,5 @@
-"""Figures from arrays. Every function draws what it is given and computes nothing about it; colour never speaks alone."""
+"""Figures from arrays. Every function draws what it is given and computes nothing about it; colour never speaks alone.
+"""
 
 import io
 from collections.abc import Callable, Sequence
@@ -89,7 +90,9 @@ def curve(ax, x, mean, error=None, label: str | None = None, index: int = 0):
 
 
 def animate(xs: Sequence, centres=None, titles: Sequence[str] | None = None, limit: float = 1.6, frames: int = 24):
-    """An animation of (N, 2) arrays as HTML that plays without a kernel -> IPython HTML; at most `frames` frames are kept."""
+    """An animation of (N, 2) arrays as HTML that plays without a kernel -> IPython HTML; at most `frames` frames are
+    kept.
+    """
     from IPython.display import HTML
 
     keep = np.unique(np.linspace(0, len(xs) - 1, min(frames, len(xs))).round().astype(int))
@@ -123,7 +126,7 @@ def slider(draw: Callable[[object], object], values: Sequence, name: str):
         fig.savefig(buffer, format="png", dpi=72, facecolor="white")
         plt.close(fig)
         images.append(ipywidgets.Image(value=buffer.getvalue(), format="png"))
-    stack = ipywidgets.Stack(images, selected_index=0)
+    stack = getattr(ipywidgets, "Stack", ipywidgets.Tab)(images, selected_index=0)  # version 7, as in Colab, has no Stack
     style = {"description_width": "initial"}
     control = ipywidgets.SelectionSlider(options=[(f"{v}", i) for i, v in enumerate(values)], description=name, style=style)
     ipywidgets.jslink((control, "index"), (stack, "selected_index"))

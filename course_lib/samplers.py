@@ -40,22 +40,25 @@ def karras(high: float, low: float, T: int, rho: float = 7.0) -> Tensor:
 
 
 def scaled_linear(T: int, beta_start: float = 0.00085, beta_end: float = 0.012) -> Tensor:
-    """Stable Diffusion's noise levels sigma_t = sqrt((1 - abar_t) / abar_t) at T of its 1000 timesteps (1.10), -> (T + 1,).
+    """Stable Diffusion's noise levels sigma_t = sqrt((1 - abar_t) / abar_t) at T of its 1000 timesteps (1.10), -> (T +
+    1,).
 
     sqrt(beta) is linear in t. As in diffusers' DDIM ("leading" spacing, offset 1) the timesteps are 1 + i (1000 // T),
-    and the last level is that of t = 0, .0292, not 0. Raises ValueError unless 1 <= T <= 1000. Source: Rombach et al. (2022).
+    and the last level is that of t = 0, .0292, not 0. Raises ValueError unless 1 <= T <= 999. Source: Rombach et al.
+    (2022).
     """
-    if not 1 <= T <= 1000:
-        raise ValueError(f"scaled_linear: T must be between 1 and 1000, got {T}.")
+    if not 1 <= T <= 999:
+        raise ValueError(f"scaled_linear: T must be between 1 and 999, got {T}.")
     beta = torch.linspace(beta_start**0.5, beta_end**0.5, 1000, dtype=torch.float64) ** 2
     abar = (1 - beta).cumprod(0)
     sigma = ((1 - abar) / abar).sqrt()
-    t = (torch.arange(T) * (1000 // T) + 1).clamp(max=999).flip(0)
+    t = (torch.arange(T) * (1000 // T) + 1).flip(0)
     return torch.cat([sigma[t], sigma[:1]])
 
 
 def ddim(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=None) -> Tensor:
-    """Prediction step x + (sigma_next - sigma) (x - x0) / sigma (1.6): one Euler step of the probability-flow ODE (1.5).
+    """Prediction step x + (sigma_next - sigma) (x - x0) / sigma (1.6): one Euler step of the probability-flow ODE
+    (1.5).
 
     Source: Song, Meng and Ermon (2021), eq. (12) with eta = 0, in these coordinates.
     """
@@ -73,7 +76,8 @@ def ddpm(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=to
 
 
 def euler_maruyama(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=torch.randn_like) -> Tensor:
-    """One step of the reverse stochastic equation, x + c (x0 - x) / sigma**2 + sqrt(c) xi, c = sigma**2 - sigma_next**2 (4.7).
+    """One step of the reverse stochastic equation, x + c (x0 - x) / sigma**2 + sqrt(c) xi, c = sigma**2 - sigma_next**2
+    (4.7).
 
     Source: Song et al. (2021), as used by Corso et al. (2024) in the plane.
     """
@@ -84,7 +88,8 @@ def euler_maruyama(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, ran
 def langevin(x: Tensor, x0: Tensor, sigma: Tensor, tau: float, randn_like=torch.randn_like) -> Tensor:
     """Correction step x + tau (x0 - x) + sqrt(2 tau) sigma xi (1.7), which stays at sigma; tau has no unit.
 
-    Unadjusted: on a Gaussian it leaves the variance too large by a share of about tau / 2. Source: Song et al. (2021), alg. 4.
+    Unadjusted: on a Gaussian it leaves the variance too large by a share of about tau / 2. Source: Song et al. (2021),
+    alg. 4.
     """
     return x + tau * (x0 - x) + (2 * tau) ** 0.5 * sigma * randn_like(x)
 
@@ -92,9 +97,9 @@ def langevin(x: Tensor, x0: Tensor, sigma: Tensor, tau: float, randn_like=torch.
 def dpmpp_2m() -> Step:
     """A fresh DPM-Solver++(2M) step (1.12), which remembers the last x0; make one per run.
 
-    With lambda = -log sigma, h = lambda_next - lambda and r = h_last / h:
-    x = (sigma_next / sigma) x + (1 - exp(-h)) ((1 + 1 / (2 r)) x0 - x0_last / (2 r)); first order at the first step and where
-    sigma_next = 0. Raises ValueError when it is used for a second run. Source: Lu et al. (2022), algorithm 2.
+    With lambda = -log sigma, h = lambda_next - lambda and r = h_last / h: x = (sigma_next / sigma) x + (1 - exp(-h))
+    ((1 + 1 / (2 r)) x0 - x0_last / (2 r)); first order at the first step and where sigma_next = 0. Raises ValueError
+    when it is used for a second run. Source: Lu et al. (2022), algorithm 2.
     """
     last = {}
 

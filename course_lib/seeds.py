@@ -46,11 +46,11 @@ def coupled(eps: Tensor) -> Tensor:
 def select_from_many(phi: Tensor, n: int, first: int = 0) -> Tensor:
     """Indices of n of M candidates, each the farthest from those taken before (4.14), (M, d) -> (n,).
 
-    Greedy, deterministic, starting from `first`; ties go to the lowest index. Raises ValueError unless 1 <= n <= M.
-    Source: Gonzalez (1985); as a baseline for samplers Parmar et al. (2026).
+    Greedy, deterministic, starting from `first`; ties go to the lowest index. Raises ValueError unless 1 <= n <= M and
+    0 <= first < M. Source: Gonzalez (1985); as a baseline for samplers Parmar et al. (2026).
     """
-    if not 1 <= n <= len(phi):
-        raise ValueError(f"select_from_many: n must be between 1 and the {len(phi)} candidates, got {n}.")
+    if not 1 <= n <= len(phi) or not 0 <= first < len(phi):
+        raise ValueError(f"select_from_many: needs 1 <= n <= M and 0 <= first < M = {len(phi)}, got {n=}, {first=}.")
     chosen, distance = [first], (phi - phi[first]).square().sum(1)
     distance[first] = -1
     while len(chosen) < n:

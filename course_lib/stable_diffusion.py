@@ -1,4 +1,5 @@
-"""Stable Diffusion as a denoiser: the only file that knows timesteps, variance-preserving scaling and prediction types."""
+"""Stable Diffusion as a denoiser: the only file that knows timesteps, variance-preserving scaling and prediction types.
+"""
 
 import torch
 from torch import Tensor
@@ -9,8 +10,8 @@ from course_lib.denoisers import Denoiser
 class StableDiffusion:
     """Wraps a diffusers pipeline so that its latents obey x = x0 + sigma eps (1.1) and its network is a denoiser.
 
-    `pipe` needs unet, vae, text_encoder, tokenizer and scheduler. Latents are (N, 4, H / 8, W / 8), already multiplied by the
-    autoencoder's scaling factor. Raises ValueError for a prediction type other than epsilon or v_prediction.
+    `pipe` needs unet, vae, text_encoder, tokenizer and scheduler. Latents are (N, 4, H / 8, W / 8), already multiplied
+    by the autoencoder's scaling factor. Raises ValueError for a prediction type other than epsilon or v_prediction.
     """
 
     def __init__(self, pipe):
@@ -29,7 +30,9 @@ class StableDiffusion:
         return torch.cat([self._sigmas[self.pipe.scheduler.timesteps.cpu()], self._last.reshape(1)])
 
     def start(self, noise: Tensor, sigmas: Tensor) -> Tensor:
-        """Latents at the first level from standard normal noise, sqrt(1 + sigma**2) eps as the pipeline does, same shape."""
+        """Latents at the first level from standard normal noise, sqrt(1 + sigma**2) eps as the pipeline does, same
+        shape.
+        """
         return (1 + sigmas[0] ** 2).sqrt().to(noise) * noise
 
     @torch.no_grad()
@@ -62,8 +65,8 @@ class StableDiffusion:
     def prompt(self, text: str | Tensor, negative: str | Tensor = "", w=7.5) -> Denoiser:
         """The denoiser of a prompt under classifier-free guidance (2.5), one doubled batch a call.
 
-        text and negative are strings or embeddings (1 or N, tokens, width); w a number or a function of sigma. Where w is 1
-        the negative half is not computed. Equal to `cfg` of two prompts.
+        text and negative are strings or embeddings (1 or N, tokens, width); w a number or a function of sigma. Where w
+        is 1 the negative half is not computed. Equal to `cfg` of two prompts.
         """
         positive, other = (self.embed(p) if isinstance(p, str) else p for p in (text, negative))
 

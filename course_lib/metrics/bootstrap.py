@@ -41,8 +41,8 @@ def bootstrap(
 ) -> Estimate:
     """Standard error of any statistic of R batches, by drawing R of them again and again (3.10), (R, ...) -> Estimate.
 
-    The first axis is what was independent (batches, seeds), so resample that, not single particles. Raises ValueError for
-    fewer than two batches or draws. Source: Efron (1979).
+    The first axis is what was independent (batches, seeds), so resample that, not single particles. Raises ValueError
+    for fewer than two batches or draws. Source: Efron (1979).
     """
     values = _repeats(values, "bootstrap")
     if draws < 2:

@@ -1,4 +1,6 @@
-"""Counting modes: which were hit, and how many samples lie on any mode at all. Never report the first without the second."""
+"""Counting modes: which were hit, and how many samples lie on any mode at all. Never report the first without the
+second.
+"""
 
 import torch
 from torch import Tensor

@@ -7,8 +7,8 @@ from torch import Tensor
 def squared_distances(a: Tensor, b: Tensor | None = None) -> Tensor:
     """All |a_i - b_j|**2, (N, d), (M, d) -> (N, M); b = a if None, with an exact zero diagonal.
 
-    Expanded as |a|**2 + |b|**2 - 2 a b' around the mean of a, clamped at 0: memory O(N M + (N + M) d), and the gradient is
-    0, not NaN, where points coincide. Raises ValueError for shapes that do not fit.
+    Expanded as |a|**2 + |b|**2 - 2 a b' around the mean of a, clamped at 0: memory O(N M + (N + M) d), and the gradient
+    is 0, not NaN, where points coincide. Raises ValueError for shapes that do not fit.
     """
     other = a if b is None else b
     if a.ndim != 2 or other.ndim != 2 or a.shape[1] != other.shape[1]:

@@ -7,8 +7,8 @@ from torch import Tensor
 def hill(p: Tensor, q: float = 1.0) -> Tensor:
     """Hill number of order q, the effective number of kinds (sum_m p_m**q)**(1 / (1 - q)) (3.3), (M,) -> ().
 
-    q = 0 counts kinds, q = 1 is exp(entropy), q = inf is 1 / max p. Raises ValueError unless p are shares that sum to one
-    and q >= 0. Source: Hill (1973).
+    q = 0 counts kinds, q = 1 is exp(entropy), q = inf is 1 / max p. Raises ValueError unless p are shares that sum to
+    one and q >= 0. Source: Hill (1973).
     """
     p = torch.as_tensor(p)
     if p.ndim != 1 or (p.detach() < -1e-9).any() or abs(p.detach().sum().item() - 1) > 1e-4:
@@ -19,15 +19,16 @@ def hill(p: Tensor, q: float = 1.0) -> Tensor:
 
 
 def _order(p: Tensor, q: float) -> Tensor:
-    """Equation (3.3) for shares that are known to be good, (M,) -> ()."""
-    p = p.clamp(min=1e-30)  # keeps the gradient finite where a share is 0
+    """Equation (3.3) for shares that are known to be good, (M,) -> (); a share of 0 is no kind and has no gradient."""
+    there = p > 0
+    log_p = p.where(there, torch.ones_like(p)).log()
     if q == 0:
-        return (p > p.max() * len(p) * torch.finfo(p.dtype).eps).sum().to(p.dtype)
+        return there.sum().to(p.dtype)
     if q == 1:
-        return torch.exp(-(p * p.log()).sum())
+        return torch.exp(-(p * log_p).sum())
     if q == float("inf"):
         return 1 / p.max()
-    return p.pow(q).sum() ** (1 / (1 - q))
+    return torch.exp(torch.logsumexp((q * log_p).masked_fill(~there, -torch.inf), 0) / (1 - q))
 
 
 def _check_kernel(k: Tensor, name: str) -> None:
@@ -41,8 +42,8 @@ def _check_kernel(k: Tensor, name: str) -> None:
 def vendi(k: Tensor, q: float = 1.0) -> Tensor:
     """Vendi score of order q: the Hill number of the eigenvalues of k / N (3.4), (N, N) -> ().
 
-    From 1 (all alike) to N (nothing alike). Differentiable. Raises ValueError unless k is a symmetric kernel matrix with
-    ones on its diagonal. Source: Friedman and Dieng (2023); orders q by Pasarkar and Dieng (2024).
+    From 1 (all alike) to N (nothing alike). Differentiable. Raises ValueError unless k is a symmetric kernel matrix
+    with ones on its diagonal. Source: Friedman and Dieng (2023); orders q by Pasarkar and Dieng (2024).
     """
     _check_kernel(k, "vendi")
     if not q >= 0:
@@ -63,7 +64,8 @@ def spectrum_number(k: Tensor, q: float) -> Tensor:
     """Equation (3.4) for a kernel matrix that is known to be good, (N, N) -> (); order 2 needs no eigenvalues."""
     if q == 2:
         return len(k) ** 2 / k.square().sum()
-    return _order(torch.linalg.eigvalsh(k / len(k)), q)
+    p = torch.linalg.eigvalsh(k / len(k))
+    return _order(p.where(p > p.max() * len(p) * torch.finfo(p.dtype).eps, torch.zeros_like(p)), q)  # no rounding errors
 
 
 def in_batch_similarity(phi: Tensor) -> Tensor:

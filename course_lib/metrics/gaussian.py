@@ -20,8 +20,8 @@ def frechet(a: Tensor, b: Tensor) -> Tensor:
     """Frechet distance |mu_a - mu_b|**2 + tr(S_a + S_b - 2 (S_a S_b)**(1/2)) (3.6), (N, d), (M, d) -> () float64.
 
     The trace of the root is the nuclear norm of A B' for factors A' A = S_a, B' B = S_b (3.7): exact at any rank, never
-    complex, no matrix root. Squared units of the features. Raises ValueError for shapes that do not fit or values that are
-    not finite. Source: Heusel et al. (2017); the factor form follows from Dowson and Landau (1982).
+    complex, no matrix root. Squared units of the features. Raises ValueError for shapes that do not fit or values that
+    are not finite. Source: Heusel et al. (2017); the factor form follows from Dowson and Landau (1982).
     """
     (mean_a, A), (mean_b, B) = _factor(a, "a"), _factor(b, "b")
     if A.shape[1] != B.shape[1]:

@@ -1,0 +1,177 @@
+"""A chapter as a page of the site: MyST stays as it is, our own directives become MyST, cells bring their outputs."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from course_lib.tools.build.execute import Run
+from course_lib.tools.build.ledger import CLAIM
+from course_lib.tools.build.markdown import INLINE, outside_fences, role_parts
+from course_lib.tools.build.masters import Code, Directive, Master, Text, parse_blocks, without_title
+from course_lib.tools.build.notebooks import bootstrap, dashed, heading, stubbed, unmarked
+from course_lib.tools.build.project import Names, Project, exercise_label
+
+STATIC_IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
+ELSEWHERE = re.compile(
+    r'<link\s+rel="stylesheet"\s+href="https?://[^>]*>'
+)  # matplotlib's; the theme has the same icons
+
+
+def site_text(text: str, chapters: set[str]) -> str:
+    """MyST as Sphinx reads it: links to chapters name their staged file, and exercises are named in references."""
+
+    def change(found: re.Match) -> str:
+        if found["role"] == "ref":
+            title, label = role_parts(found["content"])
+            number = exercise_label(label)
+            return f"{{ref}}`{title or f'Exercise {number}'} <{label}>`" if number else found[0]
+        if found["target"]:
+            name, mark, fragment = found["target"].partition("#")
+            stem = name.removesuffix(".md")
+            return f"]({stem}.ipynb{mark}{fragment})" if name.endswith(".md") and stem in chapters else found[0]
+        return found[0]
+
+    return outside_fences(text, lambda part: INLINE.sub(change, part))
+
+
+def fenced(name: str, argument: str, options: dict, body: str) -> str:
+    """A directive with a fence longer than any inside."""
+    longest = max((len(ticks) for ticks in re.findall(r"^`{3,}", body, flags=re.MULTILINE)), default=2)
+    ticks = "`" * max(3, longest + 1)
+    lines = [f":{key}: {value}" for key, value in options.items()]
+    return "\n".join([f"{ticks}{{{name}}} {argument}".rstrip(), *lines, "", body.strip("\n"), ticks])
+
+
+@dataclass
+class Page:
+    """Collects the cells of one page; each keeps its line in the master for messages."""
+
+    project: Project
+    master: Master
+    names: Names
+    run: Run
+    cells: list = field(default_factory=list)
+    hints: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.exercises = self.project.declared(self.master.number).exercises
+        self.chapters = set(self.names.equations.values()) | set(self.names.exercises.values())
+        self.chapters |= {path.stem for path in self.project.master_paths()}
+        code = [cell for cell in self.run.notebook.cells if cell.cell_type == "code"]
+        self.executed = iter([cell for cell in code if cell.source != bootstrap(self.project)])
+
+    def notebook(self) -> nbformat.NotebookNode:
+        """The page, to be staged and handed to myst-nb with execution off."""
+        self.markdown(f"# {self.master.title}\n\n{self.links()}", 1)
+        for block in without_title(self.master):
+            self.add(block)
+        metadata = {key: value for key, value in self.run.notebook.metadata.items() if key != "course"}
+        notebook = new_notebook(cells=self.cells, metadata=metadata)
+        notebook.nbformat_minor = 5
+        for number, cell in enumerate(notebook.cells):
+            cell.id = f"cell-{number}"
+        return notebook
+
+    def links(self) -> str:
+        """Where the chapter can be worked on."""
+        stem = self.master.stem
+        body = (
+            f"[Open in Colab]({self.project.colab(stem)})\n"
+            f"{{download}}`Student notebook <../notebooks/{stem}.ipynb>`\n"
+            f"{{download}}`Notebook with solutions <../solutions/{stem}.ipynb>`"
+        )
+        return fenced("container", "chapter-links", {}, body)
+
+    def text(self, text: str) -> str:
+        return site_text(text, self.chapters)
+
+    def add(self, block: Text | Directive | Code) -> None:
+        if isinstance(block, Code):
+            self.add_code(block)
+        elif isinstance(block, Text):
+            self.markdown(self.text(block.text), block.line)
+        elif block.name == "quiz":
+            self.cell(f"quiz({block.argument})", ["remove-input"], block.line)
+        elif block.name == "exercise":
+            self.add_exercise(block)
+        elif block.name == "solution":
+            title = f"Solution of {block.argument}" + ("" if self.exercises[block.argument].rubric else ", in words")
+            self.markdown(fenced("dropdown", title, {"class-container": "solution"}, self.body(block)), block.line)
+        elif block.name == "measured":
+            self.markdown(measured(self.run, self.exercises), block.line)
+        elif block.name != "hint":
+            self.markdown(self.framed(block), block.line)
+
+    def framed(self, block: Directive) -> str:
+        """A directive that Sphinx knows."""
+        if block.name == "math":
+            lines = [line for line in block.body.split("\n") if line.strip()]
+            return fenced("math", "", block.options, "\n".join(lines))
+        return fenced(block.name, self.text(block.argument), block.options, self.body(block))
+
+    def body(self, directive: Directive) -> str:
+        blocks = parse_blocks(directive.body.split("\n"), directive.body_line, self.master.shown)
+        return "\n\n".join(self.text(b.text) if isinstance(b, Text) else self.framed(b) for b in blocks)
+
+    def add_exercise(self, block: Directive) -> None:
+        """The task as a box, then for code its stub, then its hints, wherever the master has them."""
+        exercise = self.exercises[block.argument]
+        options = {"class": "exercise", "name": f"ex-{dashed(exercise.id)}"}
+        self.markdown(fenced("admonition", heading(exercise), options, self.body(block)), block.line)
+        blocks = self.master.blocks
+        cell = next((b for b in blocks if isinstance(b, Code) and b.exercise == exercise.id), None)
+        if cell:
+            self.markdown(f"```python\n{stubbed(cell.source, exercise)}\n```", cell.line)
+        hints = [b for b in blocks if isinstance(b, Directive) and (b.name, b.argument) == ("hint", exercise.id)]
+        for number, hint in enumerate(hints, 1):
+            self.markdown(fenced("dropdown", f"Hint {number}", {"class-container": "hint"}, self.body(hint)), hint.line)
+
+    def add_code(self, block: Code) -> None:
+        """A cell with its outputs; a solution is folded, a figure gets its caption and alternative text."""
+        if block.exercise:
+            prompt = f"olution of {block.exercise}"
+            prompts = {"code_prompt_show": f"S{prompt}", "code_prompt_hide": f"Hide the s{prompt}"}
+            self.cell(unmarked(block.source), [*block.tags, "hide-input"], block.line, prompts)
+            return
+        caption, alt = (str(block.options.get(key) or "") for key in ("caption", "alt"))
+        if not caption:
+            self.cell(block.source, block.tags, block.line)
+            return
+        options = {"image": {"alt": alt}, "figure": {"caption": self.text(caption)}}
+        cell = self.cell(block.source, block.tags, block.line, options)
+        if not any(set(output.get("data", {})) & set(STATIC_IMAGES) for output in cell.outputs):
+            self.markdown(fenced("container", "visually-hidden", {}, alt), block.line)
+
+    def cell(self, source: str, tags: list[str], line: int, options: dict | None = None) -> nbformat.NotebookNode:
+        """A code cell with the outputs of the next executed one."""
+        done = next(self.executed)
+        metadata = {"line": line} | ({"tags": tags} if tags else {}) | ({"mystnb": options} if options else {})
+        cell = new_code_cell(source, outputs=list(shown(done.outputs)), metadata=metadata)
+        cell.execution_count = done.execution_count
+        self.cells.append(cell)
+        return cell
+
+    def markdown(self, source: str, line: int) -> None:
+        self.cells.append(new_markdown_cell(source, metadata={"line": line}))
+
+
+def shown(outputs: list) -> Iterator[nbformat.NotebookNode]:
+    """Outputs without the data meant for the ledger and without what would be loaded from other servers."""
+    for output in outputs:
+        copy = nbformat.from_dict(output)
+        if "data" in copy:
+            copy.data.pop(CLAIM, None)
+            if "text/html" in copy.data:
+                copy.data["text/html"] = ELSEWHERE.sub("", copy.data["text/html"])
+        yield copy
+
+
+def measured(run: Run, exercises: dict) -> str:
+    """What the chapter cost when it was last executed, and the time its exercises take."""
+    memory = f" and at most {run.megabytes / 1000:.1f} GB of memory" if run.megabytes else ""
+    minutes = sum(exercise.minutes for exercise in exercises.values())
+    told = f"Measured on the last build: all cells together took {run.seconds:.0f} s on one thread of a CPU{memory}."
+    return told + (f" The exercises take about {minutes} minutes." if minutes else "")

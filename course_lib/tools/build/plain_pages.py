@@ -1,0 +1,89 @@
+"""Pages that are no chapters: {{ placeholders }} filled with what the builder knows."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from course_lib.tools.build.masters import BuildError, Master, Problem
+from course_lib.tools.build.project import Project
+
+PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
+
+
+def fill(path: Path, project: Project, masters: list[Master], minutes: Mapping[str, float]) -> str:
+    """The text of a page with its placeholders filled; `minutes` are the last build's, by the chapter's stem."""
+    text = path.read_text(encoding="utf-8")
+    values = {
+        "repository": lambda: project.url,
+        "branch": lambda: project.branch,
+        "site": lambda: project.site,
+        "install": lambda: project.install.strip('"'),
+        "chapters": lambda: chapters(project, masters, minutes),
+        "exercises": lambda: exercises(project, masters),
+        "rubrics": lambda: rubrics(project, masters),
+        "changelog": lambda: body(project, "CHANGELOG.md"),
+        "contributing": lambda: body(project, "CONTRIBUTING.md"),
+    }
+    for found in PLACEHOLDER.finditer(text):
+        if found[1] not in values:
+            line = text.count("\n", 0, found.start()) + 1
+            known = ", ".join(sorted(values))
+            raise BuildError(Problem(project.shown(path), line, f"{found[0]} is unknown: use one of {known}."))
+    return PLACEHOLDER.sub(lambda found: values[found[1]](), text)
+
+
+def body(project: Project, name: str) -> str:
+    """A file of the root without its title: what stands after the line <!-- begin -->."""
+    return (project.root / name).read_text(encoding="utf-8").partition("<!-- begin -->\n")[2].strip()
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def declared(project: Project, master: Master) -> list:
+    return list(project.declared(master.number).exercises.values())
+
+
+def chapters(project: Project, masters: list[Master], minutes: Mapping[str, float]) -> str:
+    """One row a chapter: paths through it, minutes of exercises and of computing, where to open it."""
+    rows = []
+    for master in masters:
+        work = sum(exercise.minutes for exercise in declared(project, master))
+        ran = f"{minutes[master.stem]:.1f} min" if master.stem in minutes else "not yet measured"
+        rows.append(
+            [
+                f"[{master.number}. {master.title}]({master.stem}.md)",
+                ", ".join(master.header["paths"]),
+                f"{work} min",
+                ran,
+                f"[Open in Colab]({project.colab(master.stem)})",
+            ]
+        )
+    return table(["chapter", "paths", "exercises", "runs in", "notebook"], rows)
+
+
+def exercises(project: Project, masters: list[Master]) -> str:
+    """One row an exercise, and a total a chapter."""
+    rows = []
+    for master in masters:
+        mine = declared(project, master)
+        for one in mine:
+            rows.append([one.id, one.title, one.kind, str(one.points), f"{one.difficulty}/5", f"{one.minutes} min"])
+        points, work = sum(one.points for one in mine), sum(one.minutes for one in mine)
+        rows.append(["", f"**chapter {master.number}**", "", f"**{points}**", "", f"**{work} min**"])
+    return table(["", "exercise", "kind", "points", "difficulty", "time"], rows)
+
+
+def rubrics(project: Project, masters: list[Master]) -> str:
+    """The rubric of every exercise that is answered in words."""
+    found = []
+    for master in masters:
+        for one in declared(project, master):
+            if one.rubric:
+                place = f"[chapter {master.number}]({master.stem}.md)"
+                points = f"{one.points} point{'s' * (one.points != 1)}"
+                found.append(f"### {one.id} {one.title}\n\n{points}, {place}.\n\n{one.rubric.strip()}")
+    return "\n\n".join(found) or "No chapter has an exercise that is answered in words."

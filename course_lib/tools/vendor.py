@@ -1,0 +1,66 @@
+"""Fetches the scripts that the site carries with it, so that it works without any other server.
+
+Run `python -m course_lib.tools.vendor` (needs npm) to make book/_static/vendor/ again after a version below changes.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+VENDOR = Path(__file__).resolve().parents[2] / "book" / "_static" / "vendor"
+PACKAGES = {  # package: (folder, what of it, where that begins)
+    "mathjax@3.2.2": (
+        "mathjax",
+        ["LICENSE", "es5/tex-mml-chtml.js", "es5/output/chtml/fonts/woff-v2/*.woff", "es5/input/tex/extensions/*.js"],
+        "es5",
+    ),
+    "@jupyter-widgets/html-manager@1.0.14": (
+        "widgets",
+        [
+            "LICENSE",
+            "dist/embed.js",
+            "dist/embed.js.LICENSE.txt",
+            "dist/1551f4f60c37af51121f.woff2",
+            "dist/d878b0a6a1144760244f.woff2",
+        ],
+        "dist",
+    ),
+}
+
+
+def fetch(package, scratch):
+    """Downloads one npm package and unpacks it; returns its folder."""
+    archive = subprocess.check_output(["npm", "pack", "--silent", package], cwd=scratch, text=True).split()[-1]
+    place = scratch / archive.removesuffix(".tgz")
+    with tarfile.open(scratch / archive) as tar:
+        tar.extractall(place, filter="data")
+    return place / "package"
+
+
+def copy(source, patterns, begins, target):
+    for path in (path for pattern in patterns for path in sorted(source.glob(pattern))):
+        inside = path.relative_to(source)
+        inside = inside.relative_to(begins) if inside.parts[0] == begins else inside
+        (target / inside).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target / inside)
+
+
+def checksums(folder):
+    """The lines of SHA256SUMS for every other file below `folder`."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
+    return "".join(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(folder).as_posix()}\n" for p in files)
+
+
+def main():
+    shutil.rmtree(VENDOR, ignore_errors=True)
+    for package, (name, patterns, begins) in PACKAGES.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            copy(fetch(package, Path(scratch)), patterns, begins, VENDOR / name)
+    (VENDOR / "SHA256SUMS").write_text(checksums(VENDOR))
+
+
+if __name__ == "__main__":
+    main()
