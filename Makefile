@@ -40,4 +40,4 @@ lint: environment
 	@$(BIN)/ruff check . && $(BIN)/ruff format --diff .
 
 clean:
-	rm -rf _build .pytest_cache .ruff_cache
+	rm -rf _build .cache .pytest_cache .ruff_cache

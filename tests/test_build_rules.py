@@ -196,8 +196,8 @@ def test_a_bibliography_that_cannot_be_read(tmp_path):
 @pytest.mark.parametrize(
     ("source", "line", "sentence"),
     [
-        ("import os\n\nprint(nowhere)", 3, "ruff F821 in notebooks/: Undefined name `nowhere`."),
-        ("print( 1 )", 1, "ruff format would write 'print(1)' in notebooks/."),
+        ("import os\n\nprint(nowhere)", 3, "ruff F821: Undefined name `nowhere`."),
+        ("print( 1 )", 1, "ruff format would write 'print(1)' here."),
     ],
 )
 def test_style_is_told_at_the_line_of_the_master(tmp_path, source, line, sentence):
@@ -206,6 +206,14 @@ def test_style_is_told_at_the_line_of_the_master(tmp_path, source, line, sentenc
         course.build("--check", "book/01_toy.md")
     at = line_of(course.read("book/01_toy.md"), source) + line - 1
     assert f"book/01_toy.md:{at}: {sentence}" in str(raised.value).split("\n")
+
+
+def test_format_lays_out_the_cells_and_nothing_else(tmp_path):
+    course = Course(tmp_path, CHAPTER + "\n" + cell("import sys\nimport os\nprint( os,sys )") + "Text  stays .\n")
+    course.build("--format")
+    expected = CHAPTER + "\n" + cell("import os\nimport sys\n\nprint(os, sys)") + "Text  stays .\n"
+    assert course.read("book/01_toy.md") == expected
+    course.build("--check", "book/01_toy.md")
 
 
 def test_the_command_ends_with_the_sentence_and_a_status(tmp_path, capsys):
@@ -222,7 +230,7 @@ def test_the_command_ends_with_the_sentence_and_a_status(tmp_path, capsys):
     ("options", "sentence"),
     [
         (["--check", "book/09_none.md"], "book/09_none.md:1: there is no such master"),
-        (["book/01_toy.md"], "Single masters can be named with --check only"),
+        (["book/01_toy.md"], "Masters can be named with --check or --format"),
         (["--chapter", "7"], "There is no chapter 7: its master would be book/07_topic.md."),
     ],
 )

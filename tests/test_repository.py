@@ -16,7 +16,7 @@ import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_OURS = {".git", ".venv", "_build", "__pycache__", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints", "vendor"}
+NOT_OURS = {".git", ".venv", ".cache", "_build", "__pycache__", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints", "vendor"}
 FORBIDDEN = {"torchvision", "torch-fidelity", "clean-fid", "timm"}  # all need torchvision
 
 # What each module of the library may import of the library; those not named are leaves.

@@ -439,7 +439,7 @@ TOO_MANY = "You called the denoiser more often than `calls` allows: choose tau f
 
 
 def accept_settle(answer, inputs):
-    """The variance must be within 8 % of s**2 + sigma**2 at no more than the calls that are allowed."""
+    """The variance must be within 10 % of s**2 + sigma**2 at no more than the calls that are allowed."""
     x, s, sigma, calls = inputs
     if answer["calls"] > calls:
         return TOO_MANY
@@ -448,9 +448,9 @@ def accept_settle(answer, inputs):
         return NO_NOISE
     if 0.45 < ratio < 0.6:
         return HALF_NOISE
-    if ratio < 0.92:
+    if ratio < 0.9:
         return TOO_SHORT
-    return TOO_LONG if ratio > 1.08 else None
+    return TOO_LONG if ratio > 1.1 else None
 
 
 def settle_inputs(g):

@@ -780,9 +780,9 @@ REFEREE = Exercise(
     minutes=20,
     rubric=(
         "1 point: the baseline differs in guidance weight and in network calls; either could make the difference. "
-        "1 point: a Vendi score pooled over prompts measures how different the prompts are; take it within each prompt. "
+        "1 point: a Vendi score pooled over prompts measures how different prompts are; take it within each prompt. "
         "1 point: no number says whether the images are good and fit the prompt, and noise raises the Vendi score. "
-        "1 point: there is no error bar over prompts or seeds, so neither 40 % nor a distance lower by 0.2 can be read. "
+        "1 point: there is no error bar over prompts or seeds, so neither 40 % nor a distance 0.2 lower can be read. "
         "1 point: names one experiment that would settle it, with baseline, control and error bar."
     ),
 )

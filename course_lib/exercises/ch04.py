@@ -49,7 +49,13 @@ def similarity_by_products(x, h):
 
 
 SIMILARITY = Exercise(
-    "4.1", "How alike are two particles?", points=1, difficulty=1, importance=4, minutes=5, equation="(4.3)",
+    "4.1",
+    "How alike are two particles?",
+    points=1,
+    difficulty=1,
+    importance=4,
+    minutes=5,
+    equation="(4.3)",
     name="similarity",
     reference=similarity,
     inputs=lambda g: (torch.randn(whole(g, 2, 6), whole(g, 2, 3), generator=g), real(g, 0.3, 1.9)),
@@ -81,7 +87,7 @@ SIMILARITY = Exercise(
         ),
     ],
     home="course_lib.guidance:rbf",
-)  # fmt: skip
+)
 
 
 # 4.2 the repulsive force
@@ -128,7 +134,14 @@ def nothing_at_strength_zero(fn, inputs):
 
 
 FORCE = Exercise(
-    "4.2", "The repulsive force", points=2, difficulty=2, importance=5, minutes=10, equation="(4.4)", name="force",
+    "4.2",
+    "The repulsive force",
+    points=2,
+    difficulty=2,
+    importance=5,
+    minutes=10,
+    equation="(4.4)",
+    name="force",
     reference=force,
     inputs=lambda g: (torch.randn(whole(g, 3, 8), 3, generator=g), real(g, 0.5, 1.5), real(g, 0.4, 1.8)),
     right=[force_by_differences, force_by_products, force_of_others],
@@ -139,7 +152,10 @@ FORCE = Exercise(
             "Your particles attract each other: the minus is missing, or you differentiated with respect to x_j; "
             "for this kernel the two are the same arrow.",
         ),
-        Wrong(lambda x, alpha, h: len(x) * force(x, alpha, h), "The force grows with N: eq. (4.4) divides the sum by N."),
+        Wrong(
+            lambda x, alpha, h: len(x) * force(x, alpha, h),
+            "The force grows with N: eq. (4.4) divides the sum by N.",
+        ),
         Wrong(
             lambda x, alpha, h: len(x) / (len(x) - 1) * force(x, alpha, h),
             "You divided by N - 1: eq. (4.4) divides by N.",
@@ -163,7 +179,7 @@ FORCE = Exercise(
         ),
     ],
     home="course_lib.guidance:Repulsion",
-)  # fmt: skip
+)
 
 
 # 4.3 the median rule
@@ -203,7 +219,14 @@ def few_particles(g):
 
 
 MEDIAN = Exercise(
-    "4.3", "The median rule", points=2, difficulty=2, importance=4, minutes=10, equation="(4.5)", name="median_rule",
+    "4.3",
+    "The median rule",
+    points=2,
+    difficulty=2,
+    importance=4,
+    minutes=10,
+    equation="(4.5)",
+    name="median_rule",
     reference=median_rule,
     inputs=few_particles,
     call=call_median_rule,
@@ -211,7 +234,7 @@ MEDIAN = Exercise(
     wrong=[
         Wrong(
             lambda x: pairs_of(x).median() / math.log(len(x)),
-            "The value is right, but h follows x: detach it, or the gradient of the kernel changes (at N = 2 it vanishes).",
+            "The value is right, but h follows x: detach it, or the gradient of the kernel changes (to 0 at N = 2).",
         ),
         Wrong(
             lambda x: squared_distances(x.detach()).median() / math.log(len(x)),
@@ -236,7 +259,7 @@ MEDIAN = Exercise(
         ),
     ],
     home="course_lib.guidance:median_bandwidth",
-)  # fmt: skip
+)
 
 
 # 4.4 from a force to a denoiser
@@ -269,7 +292,14 @@ def call_pushed(fn, x, sigma, strength):
 
 
 PUSHED = Exercise(
-    "4.4", "A denoiser that pushes", points=2, difficulty=3, importance=5, minutes=10, equation="(4.1)", name="pushed",
+    "4.4",
+    "A denoiser that pushes",
+    points=2,
+    difficulty=3,
+    importance=5,
+    minutes=10,
+    equation="(4.1)",
+    name="pushed",
     reference=pushed,
     inputs=lambda g: (torch.randn(whole(g, 3, 6), 2, generator=g), real(g, 0.2, 0.8), real(g, 0.5, 1.5)),
     call=call_pushed,
@@ -301,7 +331,7 @@ PUSHED = Exercise(
         ),
     ],
     home="course_lib.guidance:guided",
-)  # fmt: skip
+)
 
 
 # 4.5 coupled noise
@@ -330,7 +360,13 @@ def mean_is_zero(fn, inputs):
 
 
 COUPLED = Exercise(
-    "4.5", "Noise that keeps its distance", points=2, difficulty=2, importance=5, minutes=10, equation="(4.13)",
+    "4.5",
+    "Noise that keeps its distance",
+    points=2,
+    difficulty=2,
+    importance=5,
+    minutes=10,
+    equation="(4.13)",
     name="coupled",
     reference=coupled,
     inputs=lambda g: (torch.randn(whole(g, 3, 8), whole(g, 2, 5), generator=g),),
@@ -363,7 +399,7 @@ COUPLED = Exercise(
         ),
     ],
     home="course_lib.seeds:coupled",
-)  # fmt: skip
+)
 
 
 # 4.6 choose among many
@@ -405,7 +441,14 @@ def two_of_each(fn, inputs):
 
 
 FARTHEST = Exercise(
-    "4.6", "Ten of many", points=3, difficulty=3, importance=4, minutes=15, equation="(4.14)", name="farthest",
+    "4.6",
+    "Ten of many",
+    points=3,
+    difficulty=3,
+    importance=4,
+    minutes=15,
+    equation="(4.14)",
+    name="farthest",
     reference=farthest,
     inputs=lambda g: (torch.randn(whole(g, 14, 24), 2, generator=g), whole(g, 6, 9)),
     right=[chosen_by(lambda d: d.min(1).values), farthest_by_sets],
@@ -434,7 +477,7 @@ FARTHEST = Exercise(
         Wrong(lambda phi, n: farthest(phi, n + 1)[1:], "The first one is missing: candidate 0 is the first of the n."),
     ],
     home="course_lib.seeds:select_from_many",
-)  # fmt: skip
+)
 
 
 # 4.7 experiment: more modes of a circle that the chapter has not used, within a budget
@@ -463,7 +506,7 @@ def call_diverse(fn, seed):
 
 OVER = "You call the denoiser more than 40 times for each particle: once a level is the budget."
 NOTHING = "These are the particles of the plain denoiser: nothing in your answer repels."
-CLOSER = "You hit fewer modes than independent particles do (7.8): your particles attract each other."
+CLOSER = "You hit fewer modes than independent particles, which hit 7.8: your particles attract each other."
 TORN = "Less than .95 of your samples lie on a mode: push less, or only where the score can pull back."
 TOO_FEW = "You hit fewer than 9 of the 12 modes: this circle is larger; scale lengths and levels with the mode spacing."
 
@@ -504,7 +547,13 @@ def asks_twice(D, size):
 
 
 DIVERSE = Exercise(
-    "4.7", "Another circle", points=4, difficulty=4, importance=5, minutes=25, name="diverse",
+    "4.7",
+    "Another circle",
+    points=4,
+    difficulty=4,
+    importance=5,
+    minutes=25,
+    name="diverse",
     reference=diverse,
     inputs=lambda g: (whole(g, 0, 2**31 - 1),),
     call=call_diverse,
@@ -518,20 +567,26 @@ DIVERSE = Exercise(
         Wrong(lambda D, size: guided(D, Groups(size, Repulsion(-3.0))), CLOSER),
     ],
     needs=("switch", "in_groups", "spell"),
-)  # fmt: skip
+)
 
 
 # 4.8 words
 
 WORDS = Exercise(
-    "4.8", "When would you not repel?", points=3, difficulty=3, importance=5, minutes=20,
-    rubric="1 point: names a purpose for which the law must stay as it is (estimating shares, training data, a rare mode's "
-    "weight) and says why repulsion breaks it (unequal weights are flattened, total variation rises). 1 point: names a "
-    "situation in which a cheaper method does as well (coupled noise at no cost, selection where candidates are cheap, or "
-    "more modes than particles so that i.i.d. draws rarely meet) with a number of this chapter. 1 point: names the sign by "
-    "which one would notice harm (share on a mode, or quality, printed beside the modes) and the noise level or the learned "
-    "score as its cause.",
-)  # fmt: skip
+    "4.8",
+    "When would you not repel?",
+    points=3,
+    difficulty=3,
+    importance=5,
+    minutes=20,
+    rubric="1 point: names a purpose for which the law must stay as it is (estimating shares, training data, a rare "
+    "mode's weight) and says why repulsion breaks it (unequal weights are flattened, total variation rises). "
+    "1 point: names a situation in which a cheaper method does as well (coupled noise at no cost, selection where "
+    "candidates are cheap, or far more modes than particles, so that independent draws rarely meet) with a number of "
+    "this chapter. "
+    "1 point: names the sign by which one would notice harm (share on a mode, or quality, printed beside the modes) "
+    "and the noise level or the learned score as its cause.",
+)
 
 
 EXERCISES = [SIMILARITY, FORCE, MEDIAN, PUSHED, COUPLED, FARTHEST, DIVERSE, WORDS]
@@ -572,18 +627,18 @@ QUIZ = [
             (
                 "Because D hardly moves with x where sigma is large, so slope 1 makes the push far too strong",
                 True,
-                "The slope of the Gaussian denoiser is sigma_d^2 / (sigma^2 + sigma_d^2), which is small at high noise.",
+                "The slope of the Gaussian denoiser is sigma_d^2 / (sigma^2 + sigma_d^2), small at high noise.",
             ),
-            ("Because autograd cannot go through D", False, "It can, at the price of a backward pass through the network."),
+            ("Because autograd cannot go through D", False, "It can, for a backward pass through the network."),
             ("Because slope 1 makes particles attract", False, "The sign stays as it is; the size is wrong."),
         ],
     ),
     Question(
         "The modes have the weights 1 : 2 : ... : 10. Repulsion hits more of them. What happens to their frequencies?",
         [
-            ("They stay as the weights are", False, "Each particle moves to where others are not, which are the light modes."),
-            ("They move towards equal shares", True, "Light modes are hit too often: diversity is bought with the law."),
-            ("Only the lightest mode changes", False, "Every mode changes: the heavy ones lose what the light ones gain."),
+            ("They stay as the weights are", False, "Each particle moves to where others are not, to the light modes."),
+            ("They move towards equal shares", True, "Light modes are hit too often."),
+            ("Only the lightest mode changes", False, "The heavy modes lose what the light ones gain."),
         ],
     ),
 ]

@@ -33,8 +33,9 @@ def parser() -> argparse.ArgumentParser:
 
 def add_build_arguments(build: argparse.ArgumentParser) -> None:
     """What `course build` can be told; here, so that the other commands need nothing of the builder's."""
-    build.add_argument("masters", nargs="*", metavar="MASTER", help="book/NN_topic.md, with --check only")
+    build.add_argument("masters", nargs="*", metavar="MASTER", help="book/NN_topic.md, with --check or --format")
     build.add_argument("--check", action="store_true", help="write nothing, fail where a notebook is stale")
+    build.add_argument("--format", action="store_true", help="lay out the cells of masters as ruff does")
     build.add_argument("--notebooks-only", action="store_true", help="write notebooks/ and solutions/, run nothing")
     build.add_argument("--chapter", type=int, help="check, write and run this chapter only")
     build.add_argument("--jobs", type=int, default=2, help="chapters that run at the same time, one thread each")

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 
 from course_lib.tools.build.compare import differences
-from course_lib.tools.build.lint import cell_lines, lint, locate
+from course_lib.tools.build.lint import cell_lines, format_master, lint, locate
 from course_lib.tools.build.masters import BuildError, Master, Problem
 from course_lib.tools.build.notebooks import KEPT_TAG, complete_notebook, student_notebook
 from course_lib.tools.build.project import Names, Project, names_of
@@ -24,8 +24,10 @@ def build(arguments: argparse.Namespace, project: Project | None = None) -> None
         raise BuildError(f"There is no folder book/ in {project.root}: run `course build` where the course is.")
     if arguments.check and arguments.masters:
         return check_masters(project, [Path(name) for name in arguments.masters])
+    if arguments.format:
+        return format_masters(project, [Path(name) for name in arguments.masters] or project.master_paths())
     if arguments.masters:
-        raise BuildError("Single masters can be named with --check only; to run one chapter say --chapter NUMBER.")
+        raise BuildError("Masters can be named with --check or --format; to run one chapter say --chapter NUMBER.")
     if arguments.check:
         return check_all(project)
     if arguments.chapter is not None:
@@ -85,6 +87,15 @@ def check_masters(project: Project, paths: list[Path]) -> None:
         print(f"{master.shown} is a good master.")
 
 
+def format_masters(project: Project, paths: list[Path]) -> None:
+    """Let ruff lay out the cells of masters."""
+    for path in paths:
+        master = project.read(path if path.is_absolute() else project.root / path)
+        _, notebooks = checked_chapter(project, master)
+        changed = format_master(project, master, notebooks["solutions"])
+        print(f"{master.shown} {'is formatted now' if changed else 'was well formatted'}.")
+
+
 def checked_chapter(project: Project, master: Master) -> tuple[Names, dict[str, nbformat.NotebookNode]]:
     """Names and notebooks of one chapter, if nothing is wrong with its master."""
     others = [other for other in readable_masters(project)[0] if other.stem != master.stem]
@@ -134,6 +145,7 @@ def keep_outputs(notebook, source, master: Master) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code" and KEPT_TAG in cell.metadata.get("tags", []):
             cell.outputs = [text_output(output, cell, master) for output in outputs.get(cell.id, [])]
+            cell.execution_count = 1 if cell.outputs else None  # nbval compares only cells that count as run
 
 
 def text_output(output, cell, master: Master):

@@ -51,10 +51,10 @@ def missing_output(committed, folder: str) -> str | None:
     for index, cell in enumerate(committed.cells, 1):
         if cell.cell_type != "code":
             continue
-        tagged = KEPT_TAG in cell.metadata.get("tags", [])
-        if folder == "solutions" and tagged and not cell.outputs:
+        kept = folder == "solutions" and KEPT_TAG in cell.metadata.get("tags", [])
+        if kept and not (cell.outputs and cell.execution_count):
             return f"cell {index} ({opening(cell)}) is tagged {KEPT_TAG} but keeps no output: run `course build`."
-        if (cell.outputs and not (folder == "solutions" and tagged)) or cell.execution_count is not None:
+        if not kept and (cell.outputs or cell.execution_count is not None):
             return f"cell {index} ({opening(cell)}) has outputs or a count and must have none: rebuild the notebook."
     return None
 

@@ -1,6 +1,7 @@
 """Ruff on the cells of a chapter's notebooks, told in the master's lines."""
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,7 @@ def style_problems(project, master, notebook, path, lines):
     for finding in json.loads(ruff(project, path.parent.parent, "check", "--output-format", "json", str(path)) or "[]"):
         source = notebook.cells[finding["cell"] - 1].source
         at = locate(source, finding["location"]["row"], lines)
-        yield master.problem(at, f"ruff {finding['code']} in {path.parent.name}/: {finding['message'].rstrip('.')}.")
+        yield master.problem(at, f"ruff {finding['code']}: {finding['message'].rstrip('.')}.")
 
 
 def format_problems(project, master, notebook, path, lines):
@@ -52,8 +53,26 @@ def format_problems(project, master, notebook, path, lines):
             pairs = zip(old.split("\n"), [*new.split("\n"), ""])
             row = next((n for n, (a, b) in enumerate(pairs, 1) if a != b), 1)
             better = (new.split("\n") + [""] * row)[row - 1].strip()
-            sentence = f"ruff format would write {better!r} in {path.parent.name}/."
-            yield master.problem(locate(old, row, lines), sentence)
+            yield master.problem(locate(old, row, lines), f"ruff format would write {better!r} here.")
+
+
+def format_master(project: Project, master: Master, complete: nbformat.NotebookNode) -> bool:
+    """Rewrite the cells of a master as `ruff format` does, imports sorted; says whether anything changed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{master.stem}.ipynb"
+        nbformat.write(complete, path)
+        ruff(project, path.parent, "check", "--quiet", "--select", "I", "--fix", str(path))
+        ruff(project, path.parent, "format", "--quiet", str(path))
+        done = nbformat.read(path, as_version=4)
+    sources = [c.source for c in done.cells if c.cell_type == "code" and not re.match("bootstrap$|quiz-", c.id)]
+    text = master.path.read_text(encoding="utf-8")
+    lines = text.split("\n")
+    cells = [block for block in master.blocks if isinstance(block, Code)]
+    for cell, source in reversed([*zip(cells, sources, strict=True)]):
+        start = cell.first - 1
+        lines[start : start + cell.source.count("\n") + 1] = without_hidden_test(source).split("\n")
+    master.path.write_text("\n".join(lines), encoding="utf-8")
+    return "\n".join(lines) != text
 
 
 def code_cells(notebook: nbformat.NotebookNode) -> list[str]:
