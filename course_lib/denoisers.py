@@ -84,16 +84,16 @@ class GaussianMixture:
 
 
 def ring(modes: int = 10, radius: float = 1.0, s: float = 0.005**0.5, weights: Tensor | None = None) -> GaussianMixture:
-    """The circle of equally spaced modes that the field tests on, in float64 (Corso et al. 2024: 10 modes, s**2 =
-    .005).
+    """The circle of equally spaced modes that the field tests on, in float64.
+
+    Source: Corso et al. (2024), with 10 modes and s**2 = .005.
     """
     angle = 2 * torch.pi * torch.arange(modes, dtype=torch.float64) / modes
     return GaussianMixture(radius * torch.stack([angle.cos(), angle.sin()], 1), s, weights)
 
 
 class IdealDenoiser:
-    """The best denoiser for a finite set of points (n, *shape): a mean weighted by exp(-|x - p|**2 / (2 sigma**2))
-    (2.4).
+    """The best denoiser for points (n, *shape): their mean weighted by exp(-|x - p|**2 / (2 sigma**2)) (2.4).
 
     A network with infinite capacity trained on these points learns it, and then it can only repeat them.
     """

@@ -166,8 +166,8 @@ class Repulsion(_SetPotential):
 class Determinantal(_SetPotential):
     """Determinantal potential log w = alpha log(det L / det(L + I)), L = k + jitter I (4.11).
 
-    The jitter keeps log det finite for coincident particles. Source: Kulesza and Taskar (2012); Morshed and Boddeti
-    (2025).
+    The jitter keeps log det finite for coincident particles.
+    Source: Kulesza and Taskar (2012); Morshed and Boddeti (2025).
     """
 
     on: str = "x0"
@@ -210,9 +210,7 @@ class Above:
 
 @dataclass(frozen=True)
 class Groups:
-    """A potential that acts within each block of `size` particles: independent sets side by side, or one set per
-    prompt.
-    """
+    """A potential within each block of `size` particles: independent sets side by side, say one per prompt."""
 
     size: int
     potential: Potential
@@ -258,7 +256,8 @@ def svgd(denoiser: Denoiser, kernel: Kernel = rbf, alpha: float = 1.0, h: Bandwi
         with torch.enable_grad():
             shift = torch.zeros_like(x, requires_grad=True)
             k = kernel(flatten(x + shift), h(sigma) if callable(h) else h)
-            (grad,) = torch.autograd.grad(k.sum(), shift, create_graph=outer)  # = 2 sum_j grad_i k_ij = -2 sum_j grad_j k_ij
+            # the gradient of the sum is 2 sum_j grad_i k_ij = -2 sum_j grad_j k_ij
+            (grad,) = torch.autograd.grad(k.sum(), shift, create_graph=outer)
         k = k if outer else k.detach()
         total = k.sum(1).reshape(-1, *[1] * (x.ndim - 1))
         return x + sigma**2 * ((k @ flatten(s)).reshape(x.shape) - alpha / 2 * grad) / total
@@ -267,8 +266,7 @@ def svgd(denoiser: Denoiser, kernel: Kernel = rbf, alpha: float = 1.0, h: Bandwi
 
 
 def spell(denoiser: Denoiser, radius: float, lam: float = 1.6, memory: Tensor | None = None) -> Denoiser:
-    """SPELL: push each x0 out of the balls around the others, x0 + lam sum_k relu(radius / d_ik - 1) (x0_i - z_k)
-    (4.10).
+    """SPELL pushes x0 out of the balls around the others: x0 + lam sum_k relu(radius / d_ik - 1) (x0_i - z_k) (4.10).
 
     z_k are the other particles' x0 and the rows of `memory` (M, *shape), finished or protected samples. With lam = 1
     and one ball the result lies on its sphere. Coincident points have no direction and are left. Source: Kirchhof et

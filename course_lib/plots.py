@@ -1,5 +1,4 @@
-"""Figures from arrays. Every function draws what it is given and computes nothing about it; colour never speaks alone.
-"""
+"""Figures from arrays. A function draws what it is given and computes nothing about it; colour never speaks alone."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -10,8 +9,8 @@ import torch
 from matplotlib.animation import FuncAnimation
 from torch import Tensor
 
-BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#666666"  # Okabe and Ito
-PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, GREY)
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#666666")  # Okabe and Ito, and grey
+BLUE, ORANGE, GREEN, RED, PURPLE, GREY = PALETTE
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
@@ -46,7 +45,9 @@ def modes(ax, centres, radius: float | None = None):
 def particles(ax, x, label: str | None = None, color: str = BLUE, marker: str = "o", size: float = 30):
     """Particles (N, 2) as outlined dots -> ax."""
     x = _array(x)
-    ax.scatter(x[:, 0], x[:, 1], s=size, c=color, marker=marker, edgecolors="white", linewidths=0.6, label=label, zorder=3)
+    ax.scatter(
+        x[:, 0], x[:, 1], s=size, c=color, marker=marker, edgecolors="white", linewidths=0.6, label=label, zorder=3
+    )
     return ax
 
 
@@ -90,9 +91,7 @@ def curve(ax, x, mean, error=None, label: str | None = None, index: int = 0):
 
 
 def animate(xs: Sequence, centres=None, titles: Sequence[str] | None = None, limit: float = 1.6, frames: int = 24):
-    """An animation of (N, 2) arrays as HTML that plays without a kernel -> IPython HTML; at most `frames` frames are
-    kept.
-    """
+    """An animation of at most `frames` of the (N, 2) arrays, which plays without a kernel -> IPython HTML."""
     from IPython.display import HTML
 
     keep = np.unique(np.linspace(0, len(xs) - 1, min(frames, len(xs))).round().astype(int))
@@ -126,8 +125,9 @@ def slider(draw: Callable[[object], object], values: Sequence, name: str):
         fig.savefig(buffer, format="png", dpi=72, facecolor="white")
         plt.close(fig)
         images.append(ipywidgets.Image(value=buffer.getvalue(), format="png"))
-    stack = getattr(ipywidgets, "Stack", ipywidgets.Tab)(images, selected_index=0)  # version 7, as in Colab, has no Stack
+    stack = getattr(ipywidgets, "Stack", ipywidgets.Tab)(images, selected_index=0)  # version 7 (Colab) has no Stack
     style = {"description_width": "initial"}
-    control = ipywidgets.SelectionSlider(options=[(f"{v}", i) for i, v in enumerate(values)], description=name, style=style)
+    options = [(f"{value}", i) for i, value in enumerate(values)]
+    control = ipywidgets.SelectionSlider(options=options, description=name, style=style)
     ipywidgets.jslink((control, "index"), (stack, "selected_index"))
     return ipywidgets.VBox([control, stack])

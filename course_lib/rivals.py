@@ -11,15 +11,31 @@ from torch.nn.functional import softplus
 
 
 def mlp(d_in: int, d_out: int, width: int = 64, depth: int = 3) -> nn.Sequential:
-    """`depth` hidden layers of `width` with the same activation as MLPDenoiser, (N, d_in) -> (N, d_out)."""
+    """A network with `depth` hidden layers of `width` with the same activation as MLPDenoiser, (N, d_in) -> (N, d_out)."""
     layers = [nn.Linear(d_in, width)]
     for _ in range(depth - 1):
         layers += [nn.SiLU(), nn.Linear(width, width)]
     return nn.Sequential(*layers, nn.SiLU(), nn.Linear(width, d_out))
 
 
+def critic_loss(on_real: Tensor, on_fake: Tensor) -> Tensor:
+    """L_C = mean softplus(-C(x)) + mean softplus(C(G(z))) (2.7), (N,), (M,) -> ().
+
+    Each term is minus the log of the chance that the critic gives to the right answer; 2 log 2 when it cannot tell.
+    """
+    return softplus(-on_real).mean() + softplus(on_fake).mean()
+
+
+def generator_loss(on_fake: Tensor) -> Tensor:
+    """L_G = mean softplus(-C(G(z))) (2.7): minus the log of the chance that a fake is taken for real, (M,) -> ().
+
+    The form that does not saturate. Source: Goodfellow et al. (2014), section 3.
+    """
+    return softplus(-on_fake).mean()
+
+
 class GAN(nn.Module):
-    """A generator G(z) and a critic C(x), whose sigmoid is the believed chance that x is real.
+    """A generator G(z) and a critic C(x), whose sigmoid is the believed chance that x is real (2.7).
 
     z has d_z dimensions, samples have d. Source: Goodfellow et al. (2014).
     """
@@ -29,30 +45,16 @@ class GAN(nn.Module):
         self.d_z = d_z
         self.generator, self.critic = mlp(d_z, d, width, depth), mlp(d, 1, width, depth)
 
-    def critic_loss(self, real: Tensor, z: Tensor, r1: float = 0.0) -> Tensor:
-        """L_C = mean softplus(-C(x)) + mean softplus(C(G(z))) + r1 / 2 mean |grad C(x)|**2 (2.7), (N, d), (N, d_z) -> ().
-
-        The first two terms are -log of the chance given to the right answer. The last one, with r1 > 0, keeps the critic
-        flat on real samples (Mescheder et al. 2018). The generator gets no gradient. Raises ValueError for a negative r1.
-        """
-        if not r1 >= 0:
-            raise ValueError(f"GAN.critic_loss: r1 must be at least 0, got {r1}.")
-        real = real.detach().requires_grad_(r1 > 0)
-        on_real, on_fake = self.critic(real), self.critic(self.generator(z).detach())
-        loss = softplus(-on_real).mean() + softplus(on_fake).mean()
-        if r1 > 0:
-            (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
-            loss = loss + r1 / 2 * slope.square().sum(1).mean()
-        return loss
-
-    def generator_loss(self, z: Tensor) -> Tensor:
-        """L_G = mean softplus(-C(G(z))) (2.7): minus the log of the chance that a fake is taken for real, (N, d_z) -> ()."""
-        return softplus(-self.critic(self.generator(z))).mean()
+    def losses(self, real: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """(L_C, L_G) of (2.7); L_C gives the generator no gradient, (N, d), (M, d_z) -> (), ()."""
+        fake = self.generator(z)
+        loss_c = critic_loss(self.critic(real), self.critic(fake.detach()))
+        return loss_c, generator_loss(self.critic(fake))
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n samples G(z), -> (n, d)."""
-        return self.generator(_normal(n, self.d_z, self.generator, generator))
+        return self.generator(_normal(n, self.d_z, self, generator))
 
 
 def train_gan(
@@ -60,7 +62,6 @@ def train_gan(
     batches: Iterable[Tensor],
     lr: float = 1e-3,
     betas: tuple[float, float] = (0.5, 0.999),
-    r1: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Iterator[tuple[float, float]]:
     """One Adam step of the critic and one of the generator per batch (N, d); yields (L_C, L_G) of each (2.7).
@@ -70,8 +71,8 @@ def train_gan(
     critic = torch.optim.Adam(gan.critic.parameters(), lr=lr, betas=betas)
     maker = torch.optim.Adam(gan.generator.parameters(), lr=lr, betas=betas)
     for real in batches:
-        loss_c = _descend(critic, gan.critic_loss(real, _normal(len(real), gan.d_z, gan.generator, generator), r1))
-        loss_g = _descend(maker, gan.generator_loss(_normal(len(real), gan.d_z, gan.generator, generator)))
+        loss_c = _descend(critic, gan.losses(real, _normal(len(real), gan.d_z, gan, generator))[0])
+        loss_g = _descend(maker, gan.losses(real, _normal(len(real), gan.d_z, gan, generator))[1])
         yield loss_c, loss_g
 
 
@@ -94,14 +95,17 @@ def _normal(n: int, d: int, network: nn.Module, generator: torch.Generator | Non
 class VAE(nn.Module):
     """An encoder q(z | x) = N(m(x), diag v(x)) and a decoder p(x | z) = N(G(z), s**2 I) with a learned spread s.
 
+    `s` is where the spread starts; from a large one the encoder may never be used. Raises ValueError unless s > 0.
     Source: Kingma and Welling (2014), appendix C.2.
     """
 
-    def __init__(self, d: int = 2, d_z: int = 2, width: int = 64, depth: int = 3):
+    def __init__(self, d: int = 2, d_z: int = 2, width: int = 64, depth: int = 3, s: float = 0.3):
         super().__init__()
+        if not s > 0:
+            raise ValueError(f"VAE: s is a standard deviation and must be positive, got {s}.")
         self.d_z = d_z
         self.encoder, self.decoder = mlp(d, 2 * d_z, width, depth), mlp(d_z, d, width, depth)
-        self.log_s = nn.Parameter(torch.zeros(()))
+        self.log_s = nn.Parameter(torch.tensor(float(s)).log())
 
     def loss(self, x0: Tensor, eps: Tensor) -> Tensor:
         """Minus the evidence bound per sample, reconstruction + KL (2.8), x0 (N, d), eps (N, d_z) -> ().
@@ -118,8 +122,8 @@ class VAE(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None, noise: bool = True) -> Tensor:
         """n samples G(z) + s eps of the model's own law, or the decoder's means G(z) with noise=False, -> (n, d)."""
-        mean = self.decoder(_normal(n, self.d_z, self.decoder, generator))
-        eps = _normal(n, mean.shape[1], self.decoder, generator)
+        mean = self.decoder(_normal(n, self.d_z, self, generator))
+        eps = _normal(n, mean.shape[1], self, generator)
         return mean + self.log_s.exp() * eps if noise else mean
 
 

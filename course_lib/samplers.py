@@ -40,12 +40,11 @@ def karras(high: float, low: float, T: int, rho: float = 7.0) -> Tensor:
 
 
 def scaled_linear(T: int, beta_start: float = 0.00085, beta_end: float = 0.012) -> Tensor:
-    """Stable Diffusion's noise levels sigma_t = sqrt((1 - abar_t) / abar_t) at T of its 1000 timesteps (1.10), -> (T +
-    1,).
+    """Stable Diffusion's noise levels sqrt((1 - abar_t) / abar_t) at T of its 1000 timesteps (1.10), -> (T + 1,) float64.
 
     sqrt(beta) is linear in t. As in diffusers' DDIM ("leading" spacing, offset 1) the timesteps are 1 + i (1000 // T),
-    and the last level is that of t = 0, .0292, not 0. Raises ValueError unless 1 <= T <= 999. Source: Rombach et al.
-    (2022).
+    and the last level is that of t = 0, .0292, not 0. Raises ValueError unless 1 <= T <= 999.
+    Source: Rombach et al. (2022).
     """
     if not 1 <= T <= 999:
         raise ValueError(f"scaled_linear: T must be between 1 and 999, got {T}.")
@@ -57,10 +56,9 @@ def scaled_linear(T: int, beta_start: float = 0.00085, beta_end: float = 0.012) 
 
 
 def ddim(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=None) -> Tensor:
-    """Prediction step x + (sigma_next - sigma) (x - x0) / sigma (1.6): one Euler step of the probability-flow ODE
-    (1.5).
+    """Prediction step x + (sigma_next - sigma) (x - x0) / sigma (1.6).
 
-    Source: Song, Meng and Ermon (2021), eq. (12) with eta = 0, in these coordinates.
+    One Euler step of the probability-flow ODE (1.5). Source: Song, Meng and Ermon (2021), eq. (12) with eta = 0, in these coordinates.
     """
     return x0 + sigma_next / sigma * (x - x0)
 
@@ -76,10 +74,9 @@ def ddpm(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=to
 
 
 def euler_maruyama(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=torch.randn_like) -> Tensor:
-    """One step of the reverse stochastic equation, x + c (x0 - x) / sigma**2 + sqrt(c) xi, c = sigma**2 - sigma_next**2
-    (4.7).
+    """Step of the reverse stochastic equation, x + c (x0 - x) / sigma**2 + sqrt(c) xi (4.7).
 
-    Source: Song et al. (2021), as used by Corso et al. (2024) in the plane.
+    c = sigma**2 - sigma_next**2. Source: Song et al. (2021), as used by Corso et al. (2024) in the plane.
     """
     c = sigma**2 - sigma_next**2
     return x + c / sigma**2 * (x0 - x) + c.sqrt() * randn_like(x)
@@ -141,7 +138,7 @@ def trajectory(
     sigmas = torch.as_tensor(sigmas).to(device=x.device, dtype=x.dtype)
     if sigmas.ndim != 1 or len(sigmas) < 2 or not (sigmas[1:] < sigmas[:-1]).all() or sigmas[-1] < 0:
         raise ValueError("trajectory: sigmas must be at least two levels, strictly decreasing and not negative.")
-    for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:]):
+    for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:], strict=True):
         for _ in range(corrections):
             x = langevin(x, denoiser(x, sigma), sigma, tau, randn_like)
         x0 = denoiser(x, sigma)
@@ -166,5 +163,5 @@ def sample(
 ) -> Tensor:
     """The particles at the end of `trajectory`, without gradients, (N, *shape) -> (N, *shape)."""
     for state in trajectory(denoiser, x, sigmas, step, corrections, tau, randn_like):
-        pass
-    return state.x
+        x = state.x
+    return x

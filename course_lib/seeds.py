@@ -27,7 +27,7 @@ class Noise:
     def randn_like(self, x: Tensor) -> Tensor:
         """Noise of the shape of x (N, *shape), for the samplers' `randn_like`; raises ValueError for another N."""
         if len(x) != len(self.generators):
-            raise ValueError(f"Noise: made for {len(self.generators)} particles, got x with {len(x)}; pass one seed each.")
+            raise ValueError(f"Noise: made for {len(self.generators)} particles, got {len(x)}; pass one seed each.")
         return self.randn(*x.shape[1:]).to(x)
 
 

@@ -1,5 +1,4 @@
-"""Stable Diffusion as a denoiser: the only file that knows timesteps, variance-preserving scaling and prediction types.
-"""
+"""Stable Diffusion as a denoiser: the one file that knows timesteps, variance-preserving scaling, prediction types."""
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ class StableDiffusion:
         self.pipe = pipe
         self.prediction = pipe.scheduler.config.prediction_type
         if self.prediction not in ("epsilon", "v_prediction"):
-            raise ValueError(f"StableDiffusion: prediction_type must be epsilon or v_prediction, got {self.prediction}.")
+            raise ValueError(f"StableDiffusion: needs prediction type epsilon or v_prediction, got {self.prediction}.")
         abar = pipe.scheduler.alphas_cumprod.double()
         self._sigmas = ((1 - abar) / abar).sqrt()  # one per timestep, increasing
         final = torch.as_tensor(pipe.scheduler.final_alpha_cumprod, dtype=torch.float64)
@@ -30,9 +29,7 @@ class StableDiffusion:
         return torch.cat([self._sigmas[self.pipe.scheduler.timesteps.cpu()], self._last.reshape(1)])
 
     def start(self, noise: Tensor, sigmas: Tensor) -> Tensor:
-        """Latents at the first level from standard normal noise, sqrt(1 + sigma**2) eps as the pipeline does, same
-        shape.
-        """
+        """Latents at the first level from standard normal noise as the pipeline has them, sqrt(1 + sigma**2) eps."""
         return (1 + sigmas[0] ** 2).sqrt().to(noise) * noise
 
     @torch.no_grad()
@@ -50,14 +47,17 @@ class StableDiffusion:
         gap = (self._sigmas.log() - torch.as_tensor(sigma).double().cpu().log()).abs()
         t = gap.argmin()
         if gap[t] > 1e-3:
-            raise ValueError(f"StableDiffusion: sigma = {float(sigma):.4g} is no level of its schedule; use levels(steps).")
+            raise ValueError(
+                f"StableDiffusion: sigma = {float(sigma):.4g} is no level of the schedule; use levels(steps)."
+            )
         return t
 
     def _x0(self, x: Tensor, sigma: Tensor, embeddings: Tensor) -> Tensor:
         """Clean latents from the network's epsilon or v (1.9), in float32, (N, 4, h, w) -> (N, 4, h, w)."""
         unet = self.pipe.unet
         scale = (1 + sigma**2).rsqrt()  # z = scale * x has variance 1
-        out = unet((scale * x).to(unet.dtype), self._timestep(sigma).to(x.device), embeddings.to(unet.dtype)).sample.float()
+        z, t = (scale * x).to(unet.dtype), self._timestep(sigma).to(x.device)
+        out = unet(z, t, embeddings.to(unet.dtype)).sample.float()
         if self.prediction == "epsilon":
             return x.float() - sigma.float() * out
         return (scale**2 * x - sigma * scale * out).float()

@@ -11,11 +11,11 @@ from course_lib.denoisers import Denoiser
 def denoising_loss(
     denoiser: Denoiser, x0: Tensor, sigma: Tensor, eps: Tensor, sigma_data: float | None = None
 ) -> Tensor:
-    """Mean of lambda(sigma) |D(x0 + sigma eps, sigma) - x0|**2 over the batch (2.1), (N, *shape), (N, 1, ..), (N,
-    *shape) -> ().
+    """Mean of lambda(sigma) |D(x0 + sigma eps, sigma) - x0|**2 over the batch (2.1).
 
-    lambda is (sigma**2 + sigma_data**2) / (sigma sigma_data)**2, which weighs all levels alike, or 1 if sigma_data is
-    None. Source: Vincent (2011); the weight by Karras et al. (2022), table 1.
+    Shapes: (N, *shape), (N, 1, ..), (N, *shape) -> (). lambda is (sigma**2 + sigma_data**2) / (sigma sigma_data)**2,
+    which weighs all levels alike, or 1 if sigma_data is None. Source: Vincent (2011); the weight by Karras et al.
+    (2022), table 1.
     """
     error = (denoiser(x0 + sigma * eps, sigma) - x0).square()
     if sigma_data is not None:
@@ -26,8 +26,9 @@ def denoising_loss(
 def train(
     loss_of: Callable[[object], Tensor], parameters: Iterable[Tensor], batches: Iterable[object], lr: float = 1e-3
 ) -> Iterator[float]:
-    """Adam on loss_of(batch), one step per batch; yields each loss. Raises FloatingPointError when the loss is not
-    finite.
+    """Adam on loss_of(batch), one step per batch; yields each loss.
+
+    Raises FloatingPointError when the loss is not finite.
     """
     optimiser = torch.optim.Adam(list(parameters), lr=lr)
     for batch in batches:

@@ -1,10 +1,12 @@
 """From a master to its two notebooks: every translation, cell by cell."""
 
+from types import SimpleNamespace
+
 import nbformat
 import pytest
 
 from course_lib.tools.build.masters import BuildError
-from course_lib.tools.build.notebooks import complete_notebook, student_notebook
+from course_lib.tools.build.notebooks import complete_notebook, stub_line, student_notebook
 from tests.toy import CHAPTER, CONFIG, Course, cell
 
 
@@ -60,6 +62,19 @@ def test_a_stub_takes_the_place_and_the_indentation_of_the_solution(student):
         '# exercise 1.1\ndef double(x):\n    """x -> 2 x."""\n    scale = 2\n'
         '    raise NotImplementedError("Exercise 1.1: the double, eq. (1.1)")'
     )
+
+
+@pytest.mark.parametrize(
+    ("title", "equation", "told"),
+    [
+        ("Langevin steps", "(1.7)", "Exercise 1.1: Langevin steps, eq. (1.7)"),
+        ("How alike?", "(4.3)", "Exercise 1.1: how alike? eq. (4.3)"),
+        ("A vote", "", "Exercise 1.1: a vote"),
+    ],
+)
+def test_a_stub_reads_as_a_sentence(title, equation, told):
+    exercise = SimpleNamespace(id="1.1", title=title, equation=equation)
+    assert stub_line(exercise) == f'raise NotImplementedError("{told}")'
 
 
 def test_the_complete_notebook_keeps_the_solution_between_its_markers(complete):

@@ -166,7 +166,7 @@ def test_equations_are_set_numbered_and_linked(tab, name):
     assert page.locator("mjx-merror").count() == 0
     references = page.locator("article a.reference[href*='#equation-eq-']")
     for reference in references.all():
-        assert re.fullmatch(r"\(\d+\.\d+\)", reference.inner_text())
+        assert re.fullmatch(r"\(\d+\.\d+\)", reference.text_content().strip())
     raw = page.evaluate("document.querySelector('article').innerText")
     assert "\\(" not in raw
     assert "$$" not in raw

@@ -1,6 +1,4 @@
-"""Counting modes: which were hit, and how many samples lie on any mode at all. Never report the first without the
-second.
-"""
+"""Counting modes: which were hit, and how many samples lie on a mode at all. Report the first only with the second."""
 
 import torch
 from torch import Tensor
@@ -41,5 +39,7 @@ def expected_modes(weights: Tensor, N: int) -> float:
     """
     weights = torch.as_tensor(weights, dtype=torch.float64)
     if (weights < 0).any() or abs(weights.sum().item() - 1) > 1e-6 or N < 0:
-        raise ValueError(f"expected_modes: weights must be shares that sum to 1 and N >= 0, got sum {weights.sum():g}, N = {N}.")
+        raise ValueError(
+            f"expected_modes: needs shares that sum to 1 and N >= 0, got the sum {weights.sum():g} and {N=}."
+        )
     return (1 - (1 - weights) ** N).sum().item()

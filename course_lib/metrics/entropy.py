@@ -11,8 +11,9 @@ def hill(p: Tensor, q: float = 1.0) -> Tensor:
     one and q >= 0. Source: Hill (1973).
     """
     p = torch.as_tensor(p)
-    if p.ndim != 1 or (p.detach() < -1e-9).any() or abs(p.detach().sum().item() - 1) > 1e-4:
-        raise ValueError(f"hill: p must be shares, not negative and summing to 1, got a sum of {float(p.detach().sum()):g}.")
+    total = p.detach().sum().item()
+    if p.ndim != 1 or (p.detach() < -1e-9).any() or abs(total - 1) > 1e-4:
+        raise ValueError(f"hill: p must be shares, not negative and summing to 1, got a sum of {total:g}.")
     if not q >= 0:
         raise ValueError(f"hill: the order q must be at least 0, got {q}.")
     return _order(p, q)
@@ -65,7 +66,8 @@ def spectrum_number(k: Tensor, q: float) -> Tensor:
     if q == 2:
         return len(k) ** 2 / k.square().sum()
     p = torch.linalg.eigvalsh(k / len(k))
-    return _order(p.where(p > p.max() * len(p) * torch.finfo(p.dtype).eps, torch.zeros_like(p)), q)  # no rounding errors
+    rounding = p.max() * len(p) * torch.finfo(p.dtype).eps
+    return _order(p.where(p > rounding, torch.zeros_like(p)), q)
 
 
 def in_batch_similarity(phi: Tensor) -> Tensor:
@@ -78,5 +80,5 @@ def in_batch_similarity(phi: Tensor) -> Tensor:
         raise ValueError(f"in_batch_similarity: needs (N, d) with N >= 2, got {tuple(phi.shape)}.")
     length = phi.norm(dim=1, keepdim=True)
     if not (length > 0).all():
-        raise ValueError("in_batch_similarity: a feature vector of length 0 has no direction; remove it or shift the features.")
+        raise ValueError("in_batch_similarity: a feature vector of length 0 has no direction; remove it.")
     return ((phi / length).sum(0).square().sum() - N) / (N * (N - 1))

@@ -143,7 +143,21 @@ def execute(project: Project, master: Master, notebook: nbformat.NotebookNode):
             client.execute(env=kernel_environment(project))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             raise BuildError(failure(master, started[0], error)) from None
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        cell.outputs = joined(cell.outputs)
     return notebook, round(time.monotonic() - start, 1), max(peaks, default=0) or None
+
+
+def joined(outputs: list) -> list:
+    """Outputs with pieces of one stream put together: where the kernel cut it was a matter of time."""
+    whole: list = []
+    for output in outputs:
+        last = whole[-1] if whole else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            whole.append(output)
+    return whole
 
 
 def unfit_outputs(master: Master, notebook: nbformat.NotebookNode) -> Iterator[Problem]:

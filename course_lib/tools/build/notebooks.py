@@ -40,7 +40,8 @@ def stub_line(exercise) -> str:
     """What stands in place of a solution."""
     first, _, rest = exercise.title.partition(" ")
     title = f"{first.lower() if first in WORDS else first}{' ' if rest else ''}{rest}"
-    equation = f", eq. {exercise.equation}" if getattr(exercise, "equation", "") else ""
+    comma = "" if title.endswith(("?", "!")) else ","
+    equation = f"{comma} eq. {exercise.equation}" if getattr(exercise, "equation", "") else ""
     return f'raise NotImplementedError("Exercise {exercise.id}: {title}{equation}")'
 
 
