@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 
 def mlp(d_in: int, d_out: int, width: int = 64, depth: int = 3) -> nn.Sequential:
-    """A network with `depth` hidden layers of `width` with the same activation as MLPDenoiser, (N, d_in) -> (N, d_out)."""
+    """A network with `depth` hidden layers of `width` and MLPDenoiser's activation, (N, d_in) -> (N, d_out)."""
     layers = [nn.Linear(d_in, width)]
     for _ in range(depth - 1):
         layers += [nn.SiLU(), nn.Linear(width, width)]
@@ -45,12 +45,6 @@ class GAN(nn.Module):
         self.d_z = d_z
         self.generator, self.critic = mlp(d_z, d, width, depth), mlp(d, 1, width, depth)
 
-    def losses(self, real: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """(L_C, L_G) of (2.7); L_C gives the generator no gradient, (N, d), (M, d_z) -> (), ()."""
-        fake = self.generator(z)
-        loss_c = critic_loss(self.critic(real), self.critic(fake.detach()))
-        return loss_c, generator_loss(self.critic(fake))
-
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n samples G(z), -> (n, d)."""
@@ -71,8 +65,10 @@ def train_gan(
     critic = torch.optim.Adam(gan.critic.parameters(), lr=lr, betas=betas)
     maker = torch.optim.Adam(gan.generator.parameters(), lr=lr, betas=betas)
     for real in batches:
-        loss_c = _descend(critic, gan.losses(real, _normal(len(real), gan.d_z, gan, generator))[0])
-        loss_g = _descend(maker, gan.losses(real, _normal(len(real), gan.d_z, gan, generator))[1])
+        fake = gan.generator(_normal(len(real), gan.d_z, gan, generator)).detach()  # no gradient for the generator
+        loss_c = _descend(critic, critic_loss(gan.critic(real), gan.critic(fake)))
+        fake = gan.generator(_normal(len(real), gan.d_z, gan, generator))
+        loss_g = _descend(maker, generator_loss(gan.critic(fake)))
         yield loss_c, loss_g
 
 
@@ -110,7 +106,8 @@ class VAE(nn.Module):
     def loss(self, x0: Tensor, eps: Tensor) -> Tensor:
         """Minus the evidence bound per sample, reconstruction + KL (2.8), x0 (N, d), eps (N, d_z) -> ().
 
-        -log p(x0 | z) at z = m + sqrt(v) eps, plus KL(q(z | x0) || N(0, I)); in nats. It is at least -log p(x0) on average.
+        -log p(x0 | z) at z = m + sqrt(v) eps, plus KL(q(z | x0) || N(0, I)), in nats. On average it is at least
+        -log p(x0).
         """
         mean, log_v = self.encoder(x0).chunk(2, dim=1)
         z = mean + (log_v / 2).exp() * eps
@@ -128,5 +125,5 @@ class VAE(nn.Module):
 
 
 def kl(mean: Tensor, log_v: Tensor) -> Tensor:
-    """KL(N(mean, diag v) || N(0, I)) = 1/2 sum (mean**2 + v - 1 - log v), the second part of (2.8), (N, d_z) x 2 -> (N,)."""
+    """KL(N(mean, diag v) || N(0, I)) = 1/2 sum (mean**2 + v - 1 - log v) in (2.8), (N, d_z), (N, d_z) -> (N,)."""
     return (mean.square() + log_v.exp() - 1 - log_v).sum(1) / 2

@@ -40,7 +40,7 @@ def karras(high: float, low: float, T: int, rho: float = 7.0) -> Tensor:
 
 
 def scaled_linear(T: int, beta_start: float = 0.00085, beta_end: float = 0.012) -> Tensor:
-    """Stable Diffusion's noise levels sqrt((1 - abar_t) / abar_t) at T of its 1000 timesteps (1.10), -> (T + 1,) float64.
+    """Stable Diffusion's levels sqrt((1 - abar_t) / abar_t) at T of its 1000 timesteps (1.10), -> (T + 1,) float64.
 
     sqrt(beta) is linear in t. As in diffusers' DDIM ("leading" spacing, offset 1) the timesteps are 1 + i (1000 // T),
     and the last level is that of t = 0, .0292, not 0. Raises ValueError unless 1 <= T <= 999.
@@ -58,7 +58,8 @@ def scaled_linear(T: int, beta_start: float = 0.00085, beta_end: float = 0.012) 
 def ddim(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=None) -> Tensor:
     """Prediction step x + (sigma_next - sigma) (x - x0) / sigma (1.6).
 
-    One Euler step of the probability-flow ODE (1.5). Source: Song, Meng and Ermon (2021), eq. (12) with eta = 0, in these coordinates.
+    One Euler step of the probability-flow ODE (1.5). Source: Song, Meng and Ermon (2021), eq. (12) with eta = 0, in
+    these coordinates.
     """
     return x0 + sigma_next / sigma * (x - x0)
 

@@ -236,11 +236,15 @@ def entry(number: str, verdict: str, **rows: str) -> Entry:
 
 def test_the_ledger_counts_sorts_and_hides_nothing():
     told = ledger(
-        [entry("1.10", "holds", error="1e-9"), entry("1.9", "fails"), entry("2.1", "reproduced", measured="3 ± 1")]
+        [
+            entry("1.10", "holds", error="1e-9"),
+            entry("1.9", "fails"),
+            entry("2.1", "reproduced", measured="3 ± 1 (standard error, n = 5)"),
+        ]
     )
     assert told.startswith("**3 claims in 1 chapter**: 1 holds, 1 reproduced, 1 fails.")
     assert re.findall(r"\* - \[([\d.]+)\]", told) == ["1.9", "1.10", "2.1"]
-    assert told.index("**fails**") < told.index("1e-9") < told.index("3 ± 1")
+    assert told.index("**fails**") < told.index("1e-9") < told.index("3 ± 1 (n = 5)")
 
 
 def test_the_ledger_page_has_the_claims_of_the_executed_chapters(built):

@@ -25,7 +25,8 @@ class Entry:
     def row(self, *labels: str) -> str:
         """The text of the first of these rows that the claim has."""
         rows = dict(map(tuple, self.data["rows"]))
-        return next((rows[label] for label in labels if label in rows), "–")
+        text = next((rows[label] for label in labels if label in rows), "–")
+        return text.replace("(standard error, n = ", "(n = ")
 
 
 def claims_of(stem: str, notebook: nbformat.NotebookNode) -> list[Entry]:
@@ -51,7 +52,8 @@ def counts(entries: list[Entry]) -> str:
     parts = [f"{found[name]} {name}" for name in names if found[name]]
     chapters = len({entry.stem for entry in entries})
     claims = "1 claim" if len(entries) == 1 else f"{len(entries)} claims"
-    return f"**{claims} in {chapters} chapter{'' if chapters == 1 else 's'}**: {', '.join(parts)}."
+    told = f"**{claims} in {chapters} chapter{'' if chapters == 1 else 's'}**: {', '.join(parts)}."
+    return f"{told} Behind ± stands one standard error, n is the number of repeats."
 
 
 def cells(entry: Entry) -> list[str]:

@@ -1,7 +1,8 @@
 """Diffusion, GAN and VAE on the ring of ten modes: three learning rates, eight seeds each (chapter 2).
 
-Every network that makes samples has three hidden layers of 64, and takes 4,000 Adam steps of 256 fresh samples. Seeds 0 to
-4 are for the report; the learning rate is chosen on seeds 100 to 102, by the distance of the modes' shares to the truth. About 25 minutes on one core.
+Every network that makes samples has three hidden layers of 64 and takes 4,000 Adam steps of 256 fresh samples. Seeds 0
+to 4 are for the report; the learning rate is chosen on seeds 100 to 102, by the distance of the modes' shares to the
+truth. About 25 minutes on one core.
 """
 
 import time
@@ -96,22 +97,34 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     results, best = {"rates": RATES, "seeds": SEEDS, "calls": CALLS}, {}
-    families = {"diffusion": (diffusion, {}), "gan": (gan, {}), "gan_momentum": (gan, {"betas": (0.9, 0.999)}), "vae": (vae, {})}
+    families = {
+        "diffusion": (diffusion, {}),
+        "gan": (gan, {}),
+        "gan_momentum": (gan, {"betas": (0.9, 0.999)}),
+        "vae": (vae, {}),
+    }
     for name, (family, options) in families.items():
         runs = [[watch(family, RING, rate, seed, **options) for seed in SEEDS] for rate in RATES]
         for key in ("counts", "losses", "seconds"):
-            results[f"{name}_{key}"] = torch.stack([torch.stack([torch.as_tensor(r[key]) for r in row]) for row in runs])
+            results[f"{name}_{key}"] = torch.stack(
+                [torch.stack([torch.as_tensor(r[key]) for r in row]) for row in runs]
+            )
         best[name] = results[f"{name}_best"] = int(distance(results[f"{name}_counts"][:, 5:, -1]).mean(1).argmin())
         again = [watch(family, UNEQUAL, RATES[best[name]], seed, **options)["counts"][-1] for seed in SEEDS[:5]]
         results[f"{name}_unequal"] = torch.stack(again)
         if name == "diffusion":
-            few = [[r["draw"](torch.Generator().manual_seed(s), T) for T in CALLS] for s, r in zip(SEEDS[:5], runs[best[name]])]
+            few = [
+                [r["draw"](torch.Generator().manual_seed(s), T) for T in CALLS]
+                for s, r in zip(SEEDS[:5], runs[best[name]])
+            ]
             results["diffusion_calls"] = torch.stack([torch.stack([counts(x) for x in row]) for row in few])
     rate = RATES[best["diffusion"]]
     shuffled = [watch(diffusion, RING, rate, seed, shuffled=True)["counts"][-1] for seed in SEEDS[:5]]
     results["diffusion_shuffled"] = torch.stack(shuffled)
     wide = [watch(vae, RING, RATES[best["vae"]], seed, s=1.0) for seed in SEEDS[:5]]
-    results["vae_wide"], results["vae_wide_losses"] = (torch.stack([r[k][-1] for r in wide]) for k in ("counts", "losses"))
+    results["vae_wide"], results["vae_wide_losses"] = (
+        torch.stack([r[k][-1] for r in wide]) for k in ("counts", "losses")
+    )
     save("ch02_rivals", results)
 
 

@@ -1,0 +1,173 @@
+"""Denoisers made from denoisers: pulled by potentials, shielded, steered, annealed, switched, or run set by set."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from course_lib.denoisers import Denoiser
+from course_lib.guidance.kernels import flatten, rbf
+from course_lib.guidance.potentials import Bandwidth, Kernel, Potential, blocks
+from course_lib.metrics import squared_distances
+
+
+def guided(
+    denoiser: Denoiser,
+    *potentials: Potential,
+    through_denoiser: bool = False,
+    sigma_data: float = 1.0,
+    relative: float | None = None,
+    clip: float | None = None,
+) -> Denoiser:
+    """A denoiser pulled by potentials, D(x, sigma) + sigma**2 grad_x log w (4.1).
+
+    x0 moves with x by its exact Jacobian if `through_denoiser`, else by the slope sigma_data**2 / (sigma**2 +
+    sigma_data**2) (4.8), which needs no backward pass through the network. `relative` gives each particle's force that
+    share of the length of its score, `clip` caps it at that share (4.15). Shapes as the denoiser's; gradients flow
+    through it where x asks.
+    """
+    for name, share in (("relative", relative), ("clip", clip)):
+        if share is not None and not share >= 0:
+            raise ValueError(f"guided: {name} must be a share of the score's length, at least 0, got {share}.")
+
+    def pulled(x: Tensor, sigma: Tensor) -> Tensor:
+        outer = torch.is_grad_enabled() and x.requires_grad
+        x0 = None if through_denoiser else denoiser(x, sigma)
+        with torch.enable_grad():
+            shift = torch.zeros_like(x, requires_grad=True)  # the force is the gradient with respect to a shift of x
+            if through_denoiser:
+                x0 = shifted = denoiser(x + shift, sigma)
+            else:
+                shifted = x0 + sigma_data**2 / (sigma**2 + sigma_data**2) * shift
+            log_w = sum(potential(x + shift, shifted, sigma) for potential in potentials)
+            if not isinstance(log_w, Tensor):  # no potential is active at this level
+                return x0 if outer else x0.detach()
+            (force,) = torch.autograd.grad(log_w, shift, create_graph=outer)
+        x0 = x0 if outer else x0.detach()
+        return x0 + sigma**2 * _limited(force, (x0 - x) / sigma**2, relative, clip)
+
+    return pulled
+
+
+def _limited(force: Tensor, score: Tensor, relative: float | None, clip: float | None) -> Tensor:
+    """The force scaled per particle to a share of the score, or capped at one (4.15), (N, *shape) -> (N, *shape)."""
+    if relative is None and clip is None:
+        return force
+    columns = (-1, *[1] * (force.ndim - 1))
+    length = force.flatten(1).norm(dim=1)
+    ratio = score.flatten(1).norm(dim=1) / length.where(length > 0, torch.ones_like(length))
+    if relative is not None:
+        force, ratio = force * (relative * ratio).reshape(columns), torch.full_like(ratio, 1 / max(relative, 1e-30))
+    if clip is not None:
+        force = force * (clip * ratio).clamp(max=1.0).reshape(columns)
+    return force
+
+
+def switch(level: float, above: Denoiser, below: Denoiser) -> Denoiser:
+    """The denoiser `above` while sigma > level and `below` from there on: a window for any method."""
+    return lambda x, sigma: (above if float(sigma) > level else below)(x, sigma)
+
+
+def in_groups(denoiser: Denoiser, size: int) -> Denoiser:
+    """A denoiser of sets (SPELL, say) applied to each block of `size` particles, (R * size, *shape) -> the same shape.
+
+    Raises ValueError for `guided` and `svgd`, which differentiate inside: give `guided` its potentials in `Groups`.
+    """
+
+    def each(x: Tensor, sigma: Tensor) -> Tensor:
+        try:
+            return torch.vmap(lambda block: denoiser(block, sigma))(blocks(x, size)).reshape(x.shape)
+        except RuntimeError as error:
+            if "does not require grad" not in str(error):
+                raise
+            raise ValueError(
+                "in_groups: this denoiser takes gradients inside and cannot be run on blocks; "
+                "use guided(D, Groups(size, potential)) instead."
+            ) from error
+
+    return each
+
+
+def svgd(denoiser: Denoiser, kernel: Kernel = rbf, alpha: float = 1.0, h: Bandwidth = None) -> Denoiser:
+    """Stein variational guidance: x + sigma**2 (sum_j k_ij score_j + alpha sum_j grad_j k_ij) / sum_j k_ij (4.6).
+
+    Particles share their scores and repel; the division keeps the drift's size where k_ij is small. Raises ValueError
+    at N = 1 with the median rule; with h given, one particle just climbs. Source: Liu and Wang (2016), eq. (8).
+    """
+
+    def steered(x: Tensor, sigma: Tensor) -> Tensor:
+        s = (denoiser(x, sigma) - x) / sigma**2
+        outer = torch.is_grad_enabled() and x.requires_grad
+        with torch.enable_grad():
+            shift = torch.zeros_like(x, requires_grad=True)
+            k = kernel(flatten(x + shift), h(sigma) if callable(h) else h)
+            # the gradient of the sum is 2 sum_j grad_i k_ij = -2 sum_j grad_j k_ij
+            (grad,) = torch.autograd.grad(k.sum(), shift, create_graph=outer)
+        k = k if outer else k.detach()
+        total = k.sum(1).reshape(-1, *[1] * (x.ndim - 1))
+        return x + sigma**2 * ((k @ flatten(s)).reshape(x.shape) - alpha / 2 * grad) / total
+
+    return steered
+
+
+def spell(denoiser: Denoiser, radius: float, lam: float = 1.6, memory: Tensor | None = None) -> Denoiser:
+    """SPELL pushes x0 out of the balls around the others: x0 + lam sum_k relu(radius / d_ik - 1) (x0_i - z_k) (4.10).
+
+    z_k are the other particles' x0 and the rows of `memory` (M, *shape), finished or protected samples. With lam = 1
+    and one ball the result lies on its sphere. Coincident points have no direction and are left. Source: Kirchhof et
+    al. (2025), eq. (5).
+    """
+    if not radius > 0:
+        raise ValueError(f"spell: radius must be positive, got {radius}.")
+
+    def shielded(x: Tensor, sigma: Tensor) -> Tensor:
+        x0 = denoiser(x, sigma)
+        z = x0 if memory is None else torch.cat([x0, memory.to(x0)])
+        d2 = squared_distances(flatten(x0), flatten(z))  # (N, N + M)
+        itself = torch.eye(*d2.shape, dtype=torch.bool, device=d2.device)
+        distance = d2.masked_fill(itself | (d2 == 0), torch.inf).sqrt()
+        weight = (radius / distance - 1).clamp(min=0)
+        push = weight.sum(1, keepdim=True) * flatten(x0) - weight @ flatten(z)
+        return x0 + lam * push.reshape(x0.shape)
+
+    return shielded
+
+
+def cads(
+    denoiser_of: Callable[[Tensor], Denoiser],
+    y: Tensor,
+    sigmas: Tensor,
+    tau1: float = 0.6,
+    tau2: float = 0.9,
+    scale: float = 0.25,
+    psi: float = 1.0,
+    randn_like: Callable[[Tensor], Tensor] = torch.randn_like,
+) -> Denoiser:
+    """Condition-annealed denoiser: the condition y (N, *shape) is noised early and clean late (3.8), (3.9).
+
+    With t from 1 at the first of `sigmas` to 0 at the last, gamma(t) is 1 up to tau1, 0 from tau2, linear between; the
+    noised condition sqrt(gamma) y + scale sqrt(1 - gamma) n is rescaled to each row's own mean and spread, by a share
+    psi. Raises ValueError for taus out of order, or for rows of one number unless psi = 0. Source: Sadat et al. (2024),
+    algorithm 1 (statistics per particle, so that they do not depend on the batch).
+    """
+    if not 0 <= tau1 < tau2 <= 1:
+        raise ValueError(f"cads: needs 0 <= tau1 < tau2 <= 1, got tau1={tau1}, tau2={tau2}.")
+    if psi > 0 and y[:1].numel() < 2:
+        raise ValueError("cads: a condition of one number per particle has no spread to be rescaled to; pass psi=0.")
+    levels = torch.as_tensor(sigmas)
+    dims = tuple(range(1, y.ndim))
+
+    def annealed(x: Tensor, sigma: Tensor) -> Tensor:
+        done = int((levels.to(torch.as_tensor(sigma)) > sigma).sum())  # levels already left
+        t = 1 - done / (len(levels) - 1)
+        gamma = min(max((tau2 - t) / (tau2 - tau1), 0.0), 1.0)
+        if gamma == 1:
+            return denoiser_of(y)(x, sigma)
+        noised = gamma**0.5 * y + scale * (1 - gamma) ** 0.5 * randn_like(y)
+        if psi > 0:
+            standard = (noised - noised.mean(dims, keepdim=True)) / noised.std(dims, keepdim=True).clamp(min=1e-12)
+            rescaled = standard * y.std(dims, keepdim=True) + y.mean(dims, keepdim=True)
+            noised = psi * rescaled + (1 - psi) * noised
+        return denoiser_of(noised)(x, sigma)
+
+    return annealed
