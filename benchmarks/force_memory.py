@@ -42,7 +42,10 @@ def main(repeats: int = 5) -> None:
     limit(6.0)
     x, sigma = torch.randn(N, D, generator=torch.Generator().manual_seed(0)), torch.tensor(2.0)
     warm = torch.randn(8, 8) @ torch.randn(8, 8)  # what the libraries take for themselves at the first product
-    denoisers = {"on x": guided(lambda x, s: x, Repulsion(1.0)), "on x0": guided(lambda x, s: x, Repulsion(1.0, on="x0"))}
+    denoisers = {
+        "on x": guided(lambda x, s: x, Repulsion(1.0)),
+        "on x0": guided(lambda x, s: x, Repulsion(1.0, on="x0")),
+    }
     before = peak() if warm.isfinite().all() else 0.0
     for name, denoiser in denoisers.items():
         seconds = []
@@ -50,7 +53,9 @@ def main(repeats: int = 5) -> None:
             start = time.perf_counter()
             denoiser(x, sigma)
             seconds.append(time.perf_counter() - start)
-        print(f"force {name}, N = {N}, d = {D}: {statistics.median(seconds):.2f} s, {peak() - before:.2f} GB", flush=True)
+        print(
+            f"force {name}, N = {N}, d = {D}: {statistics.median(seconds):.2f} s, {peak() - before:.2f} GB", flush=True
+        )
 
 
 if __name__ == "__main__":

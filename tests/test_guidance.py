@@ -156,7 +156,9 @@ def test_forces_follow_shifts_and_rotations(name, g):
 
 WRAPPERS = {
     **{name: (lambda D, p=p: guided(D, p)) for name, p in POTENTIALS.items()},
-    **{manner: (lambda D, kw=kw: guided(D, Repulsion(3.0), Determinantal(0.2), **kw)) for manner, kw in MANNERS.items()},
+    **{
+        manner: (lambda D, kw=kw: guided(D, Repulsion(3.0), Determinantal(0.2), **kw)) for manner, kw in MANNERS.items()
+    },
     "svgd": lambda D: svgd(D),
     "spell": lambda D: spell(D, 0.9),
     "spell with memory": lambda D: spell(D, 0.9, memory=ring(3).means),
@@ -199,7 +201,11 @@ def test_strength_zero_is_plain_sampling(step, g):
     silent += [guided(mixture, Determinantal(0.0)), guided(mixture, VendiPotential(0.0)), guided(mixture)]
     silent += [guided(mixture, Repulsion(9.0), relative=0.0), guided(mixture, Repulsion(9.0), clip=0.0)]
     silent += [guided(mixture, Above(9.0, Repulsion(9.0))), guided(mixture, Groups(3, Repulsion(0.0)))]
-    silent += [spell(mixture, 0.5, lam=0.0), in_groups(spell(mixture, 0.5, lam=0.0), 3), switch(9.0, spell(mixture, 5.0), mixture)]
+    silent += [
+        spell(mixture, 0.5, lam=0.0),
+        in_groups(spell(mixture, 0.5, lam=0.0), 3),
+        switch(9.0, spell(mixture, 5.0), mixture),
+    ]
     for denoiser in silent:
         assert torch.equal(run(denoiser), plain)
 
@@ -231,7 +237,11 @@ def test_gradients_flow_through_a_guided_run(name, manner, g):
 @pytest.mark.parametrize("name", ["svgd", "spell", "plain"])
 def test_gradients_flow_through_the_other_methods(name, g):
     """The same for SVGD, SPELL and a window in which no potential acts."""
-    makers = {"svgd": lambda D: svgd(D, h=1.0), "spell": lambda D: spell(D, 0.9), "plain": lambda D: guided(D, Above(9.0, abs))}
+    makers = {
+        "svgd": lambda D: svgd(D, h=1.0),
+        "spell": lambda D: spell(D, 0.9),
+        "plain": lambda D: guided(D, Above(9.0, abs)),
+    }
     run = lambda x: list(trajectory(makers[name](ring()), x, geometric(2.0, 0.3, 3)))[-1].x  # noqa: E731
     assert torch.autograd.gradcheck(run, (randn(g, 4, 2).requires_grad_(),), atol=1e-5, rtol=1e-3)
 
@@ -398,7 +408,9 @@ def test_potentials_act_on_x_or_on_x0(g):
         assert kind(2.0, on="x")(x, x0, SIGMA) != kind(2.0, on="x0")(x, x0, SIGMA)
 
 
-@pytest.mark.parametrize("potential", [Determinantal(0.5, h=1.0), VendiPotential(0.5, h=1.0), VendiPotential(0.5, q=2, h=1.0)])
+@pytest.mark.parametrize(
+    "potential", [Determinantal(0.5, h=1.0), VendiPotential(0.5, h=1.0), VendiPotential(0.5, q=2, h=1.0)]
+)
 def test_a_small_step_raises_the_objective(potential, g):
     """Moving the particles along the force makes log w larger, by the step times the squared length of the slope."""
     x = randn(g, 6, 2)
@@ -514,7 +526,11 @@ def test_spell_lands_on_the_sphere(g):
     """With lam = 1 a point inside one ball goes straight out to its sphere; lam = 1.6, the default, goes beyond."""
     centre, inside = torch.zeros(1, 3, dtype=DOUBLE), 0.2 * randn(g, 1, 3)
     direction = inside / inside.norm()
-    for kwargs, length in (({"lam": 1.0}, 2.0), ({"lam": 1.6}, 2 + 0.6 * (2 - float(inside.norm()))), ({"lam": 0.5}, None)):
+    for kwargs, length in (
+        ({"lam": 1.0}, 2.0),
+        ({"lam": 1.6}, 2 + 0.6 * (2 - float(inside.norm()))),
+        ({"lam": 0.5}, None),
+    ):
         out = spell(still, 2.0, memory=centre, **kwargs)(inside, SIGMA)
         torch.testing.assert_close(out / out.norm(), direction)
         expected = length if length is not None else (2 + float(inside.norm())) / 2
@@ -743,10 +759,16 @@ def answer(fn, changed, x):
     if fn is guided:
         return guided(arguments.pop("denoiser"), Repulsion(3.0, on="x0"), **arguments)(x, SIGMA)
     made = fn(**arguments)
-    return guided(ring(), made)(x, SIGMA) if fn in (Repulsion, Determinantal, VendiPotential, Above, Groups) else made(x, SIGMA)
+    return (
+        guided(ring(), made)(x, SIGMA)
+        if fn in (Repulsion, Determinantal, VendiPotential, Above, Groups)
+        else made(x, SIGMA)
+    )
 
 
-@pytest.mark.parametrize(("fn", "usual", "changed"), CHANGES, ids=lambda v: "-".join(v) if isinstance(v, dict) else v.__name__)
+@pytest.mark.parametrize(
+    ("fn", "usual", "changed"), CHANGES, ids=lambda v: "-".join(v) if isinstance(v, dict) else v.__name__
+)
 def test_every_parameter_matters(fn, usual, changed, g):
     """Changing one argument changes the answer; leaving a default out does not."""
     x = randn(g, 6, 2)
@@ -828,12 +850,18 @@ X1, X3 = torch.zeros(1, 2, dtype=DOUBLE), torch.zeros(3, 2, dtype=DOUBLE)
         (lambda: guided(still, clip=math.nan), "guided: clip must be a share"),
         (lambda: spell(still, 0.0), "spell: radius must be positive, got 0"),
         (lambda: spell(still, -1.0), "spell: radius must be positive, got -1"),
-        (lambda: cads(still, X3, [1.0, 0.0], tau1=0.9, tau2=0.6), "needs 0 <= tau1 < tau2 <= 1, got tau1=0.9, tau2=0.6"),
+        (
+            lambda: cads(still, X3, [1.0, 0.0], tau1=0.9, tau2=0.6),
+            "needs 0 <= tau1 < tau2 <= 1, got tau1=0.9, tau2=0.6",
+        ),
         (lambda: cads(still, X3, [1.0, 0.0], tau1=0.6, tau2=0.6), "needs 0 <= tau1 < tau2 <= 1"),
         (lambda: cads(still, X3, [1.0, 0.0], tau1=-0.1), "needs 0 <= tau1 < tau2 <= 1"),
         (lambda: cads(still, X3, [1.0, 0.0], tau2=1.1), "needs 0 <= tau1 < tau2 <= 1"),
         (lambda: cads(still, X3[:, :1], [1.0, 0.0]), "one number per particle has no spread .* pass psi=0"),
-        (lambda: turned(ddim, Repulsion(1.0))(torch.zeros(3, 3), 0, SIGMA, SIGMA, None), r"shape \(N, 2\), got \(3, 3\)"),
+        (
+            lambda: turned(ddim, Repulsion(1.0))(torch.zeros(3, 3), 0, SIGMA, SIGMA, None),
+            r"shape \(N, 2\), got \(3, 3\)",
+        ),
         (lambda: Groups(2, Repulsion(1.0))(X3, X3, SIGMA), "must be a multiple of size = 2, got 3"),
         (lambda: Groups(0, Repulsion(1.0))(X3, X3, SIGMA), "must be a multiple of size = 0, got 3"),
         (lambda: in_groups(still, 2)(X3, SIGMA), "must be a multiple of size = 2, got 3"),

@@ -301,7 +301,10 @@ def test_metrics_do_not_depend_on_the_default_dtype(under_both_dtypes, g):
 
     def answers():
         numbers = (vendi(k), vendi(k, 0), vendi(k, 2), rke(k), in_batch_similarity(x), frechet(x[:6], x[6:]))
-        estimates = (*mean_and_error([0.1, 0.2, 0.4]), *bootstrap([0.1, 0.2], torch.mean, 5, torch.Generator().manual_seed(0)))
+        estimates = (
+            *mean_and_error([0.1, 0.2, 0.4]),
+            *bootstrap([0.1, 0.2], torch.mean, 5, torch.Generator().manual_seed(0)),
+        )
         return [float(v) for v in (*numbers, *estimates, expected_modes([0.1, 0.9], 3), squared_distances(x).sum())]
 
     a, b = under_both_dtypes(answers)
@@ -339,8 +342,14 @@ SKEW = torch.tensor([[1.0, 0.1], [0.2, 1.0]])
         (lambda: frechet(torch.zeros(1, 2), torch.zeros(3, 2)), r"frechet: a must have shape \(N, d\) with N >= 2"),
         (lambda: frechet(torch.zeros(3, 2), torch.zeros(3)), r"frechet: b must have shape .* got \(3,\)"),
         (lambda: frechet(torch.zeros(3, 2), torch.zeros(3, 1)), "same features, got d = 2 and 1"),
-        (lambda: frechet(torch.zeros(3, 2), torch.full((3, 2), math.nan)), "frechet: b holds values that are not finite"),
-        (lambda: frechet(torch.full((3, 2), math.inf), torch.zeros(3, 2)), "frechet: a holds values that are not finite"),
+        (
+            lambda: frechet(torch.zeros(3, 2), torch.full((3, 2), math.nan)),
+            "frechet: b holds values that are not finite",
+        ),
+        (
+            lambda: frechet(torch.full((3, 2), math.inf), torch.zeros(3, 2)),
+            "frechet: a holds values that are not finite",
+        ),
         (lambda: mean_and_error([1.0]), r"mean_and_error: needs at least 2 repeats .* got shape \(1,\)"),
         (lambda: mean_and_error(1.0), r"mean_and_error: needs at least 2 repeats .* got shape \(\)"),
         (lambda: mean_and_error([1.0, math.nan]), "mean_and_error: every repeat must be finite"),

@@ -29,7 +29,11 @@ def test_loss_is_its_equation(g):
 
 def test_weight_makes_levels_alike(g):
     """For data N(0, sigma_data**2) the weighted loss of the best denoiser is 1 at every level."""
-    gaussian, x0, eps = GaussianMixture(torch.zeros(1, 2, dtype=DOUBLE), 0.5), 0.5 * randn(g, 50_000, 2), randn(g, 50_000, 2)
+    gaussian, x0, eps = (
+        GaussianMixture(torch.zeros(1, 2, dtype=DOUBLE), 0.5),
+        0.5 * randn(g, 50_000, 2),
+        randn(g, 50_000, 2),
+    )
     for sigma in (0.05, 0.5, 5.0):
         loss = denoising_loss(gaussian, x0, torch.tensor([[sigma]], dtype=DOUBLE), eps, sigma_data=0.5)
         assert loss.item() == pytest.approx(1, abs=4 * 2**0.5 / 100_000**0.5)
@@ -47,7 +51,7 @@ def test_exact_denoiser_has_the_least_loss(g):
 
 
 def test_training_approaches_the_exact_denoiser():
-    """After 300 steps on a Gaussian a small network's denoiser is near the exact one, and the losses fell."""
+    """After 300 steps on a Gaussian a small network's denoiser is ten times nearer to the exact one."""
     torch.manual_seed(0)
     g = torch.Generator().manual_seed(1)
     network, mixture = MLPDenoiser(width=16, depth=2), GaussianMixture(torch.tensor([[0.6, -0.4]]), 0.2)
@@ -56,13 +60,17 @@ def test_training_approaches_the_exact_denoiser():
         sigma = (torch.randn(256, 1, generator=g) - 0.5).exp()
         return mixture.sample(256, g), sigma, torch.randn(256, 2, generator=g)
 
+    @torch.no_grad()
+    def error():
+        x = mixture.means + 0.5 * torch.randn(500, 2, generator=torch.Generator().manual_seed(2))
+        return (network(x, 0.5) - mixture(x, 0.5)).square().mean()
+
     loss_of = lambda b: denoising_loss(network, *b, sigma_data=0.5)  # noqa: E731
+    before = error()
     losses = list(train(loss_of, network.parameters(), (batch() for _ in range(300)), lr=1e-2))
     assert len(losses) == 300
-    assert sum(losses[-50:]) < 0.5 * sum(losses[:50])
-    x = mixture.sample(500, g) + 0.5 * torch.randn(500, 2, generator=g)
-    with torch.no_grad():
-        assert (network(x, 0.5) - mixture(x, 0.5)).square().mean() < 0.01
+    assert error() < 0.1 * before
+    assert error() < 0.01
 
 
 def test_training_takes_adam_s_steps():

@@ -7,7 +7,17 @@ import torch
 from course_lib import guidance, seeds
 from course_lib.denoisers import ring
 from course_lib.exercises.declare import Exercise, Question, Wrong
-from course_lib.guidance import Above, Determinantal, Groups, Repulsion, guided, in_groups, spell, switch
+from course_lib.guidance import (
+    Above,
+    Determinantal,
+    Groups,
+    Repulsion,
+    VendiPotential,
+    guided,
+    in_groups,
+    spell,
+    switch,
+)
 from course_lib.metrics import nearest_mode, on_mode, squared_distances
 from course_lib.samplers import geometric, sample
 
@@ -29,6 +39,7 @@ def unchanged_by_order(fn, inputs):
     due, got = fn(x, *others)[order], fn(x[order], *others)
     if got.shape != due.shape or (got - due).abs().max() > 1e-9:
         return "Your answer depends on the order of the particles: shuffle them and it must be shuffled alike."
+    return None
 
 
 # 4.1 the kernel
@@ -48,6 +59,24 @@ def similarity_by_products(x, h):
     return torch.exp(-(square[:, None] + square - 2 * x @ x.T) / h)
 
 
+def smooth_at_coincidence(fn, inputs):
+    """The force is a gradient of this matrix: it must exist where two particles meet."""
+    x, h = inputs
+    x = torch.cat([x, x[:1]]).detach().requires_grad_()
+    with torch.enable_grad():
+        k = fn(x, h)
+        if not k.requires_grad:
+            return (
+                "No gradient flows from your matrix to x, and the next cell asks for one: leave detach and no_grad out."
+            )
+        (gradient,) = torch.autograd.grad(k.sum(), x)
+    if not gradient.isfinite().all():
+        return (
+            "The values are right, but the gradient is nan where particles coincide: square without a root before it."
+        )
+    return None
+
+
 SIMILARITY = Exercise(
     "4.1",
     "How alike are two particles?",
@@ -60,6 +89,7 @@ SIMILARITY = Exercise(
     reference=similarity,
     inputs=lambda g: (torch.randn(whole(g, 2, 6), whole(g, 2, 3), generator=g), real(g, 0.3, 1.9)),
     right=[similarity_by_loop, similarity_by_products],
+    properties=[smooth_at_coincidence],
     wrong=[
         Wrong(
             lambda x, h: torch.exp(-squared_distances(x).sqrt() / h),
@@ -74,6 +104,10 @@ SIMILARITY = Exercise(
             "There is no 2 below h in (4.3): that is the Gaussian with variance h, another convention.",
         ),
         Wrong(
+            lambda x, h: torch.exp(-squared_distances(x) / (2 * h**2)),
+            "You divided by 2 h^2, the convention in which h is a length: in (4.3) h stands alone, a squared length.",
+        ),
+        Wrong(
             lambda x, h: torch.exp(squared_distances(x) / h),
             "Your similarity grows with the distance: the minus in the exponent is missing.",
         ),
@@ -83,7 +117,15 @@ SIMILARITY = Exercise(
         ),
         Wrong(
             lambda x, h: torch.exp(-(x[:, None] - x).square() / h).mean(-1),
-            "Sum the squares over the coordinates before the exponential, not after it.",
+            "You averaged after the exponential: sum the squares over the coordinates before it.",
+        ),
+        Wrong(
+            lambda x, h: torch.exp(-(x[:, None] - x).square() / h).sum(-1),
+            "You summed after the exponential: sum the squares over the coordinates before it.",
+        ),
+        Wrong(
+            lambda x, h: torch.exp(-(x[:, None] - x).square().mean(-1) / h),
+            "You averaged the squares over the coordinates: the squared length in (4.3) is their sum.",
         ),
     ],
     home="course_lib.guidance:rbf",
@@ -124,6 +166,7 @@ def sums_to_zero(fn, inputs):
     """What i does to j, j does to i."""
     if fn(*inputs).sum(0).abs().max() > 1e-9:
         return "Your forces do not sum to zero: what i does to j, j does to i with the opposite sign."
+    return None
 
 
 def nothing_at_strength_zero(fn, inputs):
@@ -131,6 +174,7 @@ def nothing_at_strength_zero(fn, inputs):
     x, _, h = inputs
     if fn(x, 0.0, h).abs().max() > 0:
         return "With alpha = 0 there must be no force at all."
+    return None
 
 
 FORCE = Exercise(
@@ -177,6 +221,7 @@ FORCE = Exercise(
             lambda x, alpha, h: alpha / len(x) * (x[:, None] - x).sum(1) * 2 / h,
             "Your force does not fade with distance: each difference needs its weight k_ij.",
         ),
+        Wrong(lambda x, alpha, h: force(x, 1.0, h), "alpha changes nothing in your answer: the force grows with it."),
     ],
     home="course_lib.guidance:Repulsion",
 )
@@ -241,7 +286,7 @@ MEDIAN = Exercise(
             "The zeros of the diagonal are in your median: take the pairs with i < j only.",
         ),
         Wrong(
-            lambda x: pairs_of(x.detach()).median() / (math.log(len(x) - 1) or 1e-30),
+            lambda x: pairs_of(x.detach()).median() / torch.tensor(len(x) - 1.0).log(),  # inf at N = 2
             "You divided by ln(N - 1): eq. (4.5) has ln N, which is not zero at N = 2.",
         ),
         Wrong(
@@ -252,6 +297,10 @@ MEDIAN = Exercise(
         Wrong(
             lambda x: pairs_of(x.detach()).mean() / math.log(len(x)),
             "That is the mean of the squared distances: one far particle would stretch it; take the median.",
+        ),
+        Wrong(
+            lambda x: pairs_of(x.detach()).sqrt().mean() ** 2 / math.log(len(x)),
+            "That is the mean of the distances, squared: one far particle would stretch it; take the median.",
         ),
         Wrong(
             lambda x: pairs_of(x.detach()).median() / math.log2(len(x)),
@@ -318,6 +367,11 @@ PUSHED = Exercise(
             "You added the force to x0 as it stands: a force is part of the score, so sigma^2 stands before it.",
         ),
         Wrong(
+            lambda denoiser, force: lambda x, sigma: denoiser(x, sigma) + force(x) / sigma**2,
+            "You divided by sigma^2: x0 is x plus sigma^2 times the score, and the force is part of the score.",
+        ),
+        Wrong(lambda denoiser, force: denoiser, "Your new denoiser is the old one: nothing pushes."),
+        Wrong(
             lambda denoiser, force: lambda x, sigma: x + sigma**2 * force(x),
             "The denoiser has dropped out: start from D(x, sigma), not from x.",
         ),
@@ -357,6 +411,7 @@ def mean_is_zero(fn, inputs):
     """The coupled set has no mean left."""
     if fn(*inputs).mean(0).abs().max() > 1e-9:
         return "The particles of a coupled set must sum to zero in every coordinate."
+    return None
 
 
 COUPLED = Exercise(
@@ -375,11 +430,11 @@ COUPLED = Exercise(
     wrong=[
         Wrong(
             lambda eps: eps - eps.mean(0),
-            "Subtracting the mean leaves variance 1 - 1/N: multiply by sqrt(N / (N - 1)) to bring back 1.",
+            "Without its mean a set has too little variance left for noise: work out how much, and which factor restores it.",
         ),
         Wrong(
             lambda eps: len(eps) / (len(eps) - 1) * (eps - eps.mean(0)),
-            "The factor is the square root of N / (N - 1): variances scale with its square.",
+            "Your particles vary too much: a factor on the noise enters its variance squared.",
         ),
         Wrong(
             lambda eps: ((len(eps) - 1) / len(eps)) ** 0.5 * (eps - eps.mean(0)),
@@ -406,12 +461,12 @@ COUPLED = Exercise(
 
 
 def farthest(phi, n):
-    """Greedy farthest-point selection (4.14), (M, d) -> (n,): the library's own."""
+    """Greedy farthest-point selection (4.14), (K, d) -> (n,): the library's own."""
     return seeds.select_from_many(phi, n)
 
 
 def chosen_by(score):
-    """A selection that starts with candidate 0 and takes the highest score(distances to the chosen, (M, taken))."""
+    """A selection that starts with candidate 0 and takes the highest score(distances to the chosen, (K, taken))."""
 
     def select(phi, n):
         chosen = [0]
@@ -438,6 +493,7 @@ def two_of_each(fn, inputs):
     chosen = fn(torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), 4)
     if sorted(chosen.tolist()) != [0, 1, 2, 3]:
         return "Among candidates that coincide you choose one twice: a candidate that is taken must not be taken again."
+    return None
 
 
 FARTHEST = Exercise(
@@ -475,6 +531,14 @@ FARTHEST = Exercise(
             "You take the nearest candidate each time: the next one is the farthest.",
         ),
         Wrong(lambda phi, n: farthest(phi, n + 1)[1:], "The first one is missing: candidate 0 is the first of the n."),
+        Wrong(
+            lambda phi, n: farthest(phi, n).sort().values,
+            "These are the right candidates in another order: return them in the order in which you chose them.",
+        ),
+        Wrong(
+            lambda phi, n: phi[farthest(phi, n)],
+            "You return the chosen points: their indices are due.",
+        ),
     ],
     home="course_lib.seeds:select_from_many",
 )
@@ -492,27 +556,34 @@ def diverse(D, size):
 
 
 def call_diverse(fn, seed):
-    """The particles at the end of 40 steps on a circle of 12 modes, from noise of this seed, and the calls for each."""
+    """Particles after 40 steps on a circle of 12 modes, calls for each, and what one set of 6 does to another."""
     D, points = ring(MODES, radius=RADIUS, s=SPREAD), [0]
 
     def counted(x, sigma):
         points[0] += len(x)
         return D(x, sigma)
 
-    noise = torch.randn(SETS * MODES, 2, generator=torch.Generator().manual_seed(seed))
-    x = sample(fn(counted, MODES), 2 * RADIUS * noise, geometric(2 * RADIUS, 0.06, LEVELS))
-    return {"x": x, "calls": points[0] / len(x)}
+    g, levels = torch.Generator().manual_seed(seed), geometric(2 * RADIUS, 0.06, LEVELS)
+    x = sample(fn(counted, MODES), 2 * RADIUS * torch.randn(SETS * MODES, 2, generator=g), levels)
+    calls, small = points[0] / len(x), fn(D, MODES // 2)
+    one, other, third = torch.randn(3, MODES // 2, 2, generator=g)
+    leak = torch.zeros(())
+    for sigma in levels[:-1:4]:  # the first set of two, with one neighbour and with another
+        first = [small(sigma * torch.cat([one, neighbour]), sigma)[: MODES // 2] for neighbour in (other, third)]
+        leak = torch.maximum(leak, (first[0] - first[1]).abs().max())
+    return {"x": x, "calls": calls, "leak": leak}
 
 
 OVER = "You call the denoiser more than 40 times for each particle: once a level is the budget."
 NOTHING = "These are the particles of the plain denoiser: nothing in your answer repels."
-CLOSER = "You hit fewer modes than independent particles, which hit 7.8: your particles attract each other."
+LEAK = "Your sets see each other: with size = 6 the first six particles changed when the next six did; keep sets apart."
+CLOSER = "Your samples lie on modes, but on fewer than those of independent particles (7.8): your particles attract."
 TORN = "Less than .95 of your samples lie on a mode: push less, or only where the score can pull back."
 TOO_FEW = "You hit fewer than 9 of the 12 modes: this circle is larger; scale lengths and levels with the mode spacing."
 
 
 def accept_diverse(answer, inputs):
-    """Budget first, then that something repels, then the share on a mode, then the modes hit."""
+    """Budget first, then that something repels within each set alone, then the share on a mode, then the modes hit."""
     D, x, size = ring(MODES, radius=RADIUS, s=SPREAD), answer["x"], MODES
     if answer["calls"] > LEVELS + 1e-9:
         return OVER
@@ -520,15 +591,18 @@ def accept_diverse(answer, inputs):
     plain = sample(D, 2 * RADIUS * noise, geometric(2 * RADIUS, 0.06, LEVELS))
     if (x[:size] - plain).abs().max() < 1e-6:
         return NOTHING
+    if answer["leak"] > 1e-6:
+        return LEAK
     on = on_mode(x, D.means, 3 * SPREAD)
     hit = torch.nn.functional.one_hot(nearest_mode(x, D.means), MODES).bool() & on[:, None]
     modes = hit.view(-1, size, MODES).any(1).sum(1).double().mean()
-    if modes < 6.8:
-        return CLOSER
     if on.double().mean() < DUE_SHARE:
         return TORN
+    if modes < 6.8:
+        return CLOSER
     if modes < DUE_MODES:
         return TOO_FEW
+    return None
 
 
 def diverse_by_volume(D, size):
@@ -539,6 +613,14 @@ def diverse_by_volume(D, size):
 def diverse_by_small_shield(D, size):
     shield = in_groups(spell(D, 1.4), size)
     return lambda x, sigma: shield(x, sigma) if sigma > 1.1 else D(x, sigma)
+
+
+def diverse_by_numbers(D, size):
+    return guided(D, Groups(size, Above(0.6, VendiPotential(6.0))), sigma_data=2.13)
+
+
+def diverse_by_estimates(D, size):
+    return guided(D, Groups(size, Above(0.6, Repulsion(10.0, on="x0"))), through_denoiser=True)
 
 
 def asks_twice(D, size):
@@ -558,12 +640,13 @@ DIVERSE = Exercise(
     inputs=lambda g: (whole(g, 0, 2**31 - 1),),
     call=call_diverse,
     accept=accept_diverse,
-    right=[diverse_by_volume, diverse_by_small_shield],
+    right=[diverse_by_volume, diverse_by_small_shield, diverse_by_numbers, diverse_by_estimates],
     wrong=[
         Wrong(lambda D, size: D, NOTHING),
         Wrong(lambda D, size: switch(0.4, in_groups(spell(D, 0.6), size), D), TOO_FEW),
         Wrong(lambda D, size: in_groups(spell(D, 1.5), size), TORN),
         Wrong(asks_twice, OVER),
+        Wrong(lambda D, size: switch(1.2, in_groups(spell(D, 1.5), 12), D), LEAK),
         Wrong(lambda D, size: guided(D, Groups(size, Repulsion(-3.0))), CLOSER),
     ],
     needs=("switch", "in_groups", "spell"),

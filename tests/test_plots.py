@@ -1,0 +1,207 @@
+"""Plots: each function draws the arrays it is given and returns what it promises."""
+
+import re
+
+import ipywidgets
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.colors import to_hex  # noqa: E402
+
+from course_lib import plots  # noqa: E402
+
+
+@pytest.fixture
+def ax():
+    fig, ax = plt.subplots()
+    yield ax
+    plt.close(fig)
+
+
+X = torch.tensor([[0.0, 1.0], [2.0, -1.0], [0.5, 0.25]], dtype=torch.float64)
+
+
+def test_palette_tells_series_apart_twice():
+    """Six different colours and six different markers, so that colour never speaks alone."""
+    assert len(set(plots.PALETTE)) == len(set(plots.MARKERS)) == 6
+    assert (plots.BLUE, plots.GREY) == ("#0072B2", "#666666")
+
+
+def test_figure_has_its_size_and_axes():
+    """Width and height are per axes; more than one come as an array; the background is white."""
+    fig, one = plots.figure()
+    assert fig.get_size_inches().tolist() == pytest.approx([3.4, 3.2])
+    assert one.figure is fig
+    assert to_hex(fig.get_facecolor()) == "#ffffff"
+    wide, axes = plots.figure(3, 2, width=2.0, height=1.0, sharex=True)
+    assert axes.shape == (2, 3)
+    assert wide.get_size_inches().tolist() == pytest.approx([6.0, 2.0])
+    assert axes[0, 0].get_shared_x_axes().joined(axes[0, 0], axes[1, 2])
+    plt.close("all")
+
+
+def test_plane_is_square_and_bare(ax):
+    """Equal units, no ticks, the limits and the title given; 1.6 is the default."""
+    assert plots.plane(ax, 2.5, "here") is ax
+    assert ax.get_xlim() == ax.get_ylim() == (-2.5, 2.5)
+    assert ax.get_title() == "here"
+    assert ax.get_aspect() == 1
+    assert len(ax.get_xticks()) == len(ax.get_yticks()) == 0
+    assert plots.plane(ax).get_xlim() == (-1.6, 1.6)
+
+
+def test_modes_are_crosses_and_circles(ax):
+    """The crosses lie at the centres; circles come with a radius only."""
+    assert plots.modes(ax, X) is ax
+    assert np.array_equal(ax.collections[0].get_offsets(), X.numpy())
+    assert not ax.patches
+    plots.modes(ax, X, radius=0.3)
+    assert [list(circle.center) for circle in ax.patches] == X.tolist()
+    assert {circle.radius for circle in ax.patches} == {0.3}
+
+
+def test_particles_are_dots_at_their_places(ax):
+    """Tensors with gradients, arrays and lists are drawn alike, with colour, size and label as given."""
+    for x in (X.clone().requires_grad_(), X.numpy(), X.tolist()):
+        assert plots.particles(ax, x) is ax
+        assert np.array_equal(ax.collections[-1].get_offsets(), X.numpy())
+    plots.particles(ax, X, label="me", color=plots.RED, marker="s", size=7)
+    dots, usual = ax.collections[-1], ax.collections[0]
+    assert dots.get_label() == "me"
+    assert to_hex(dots.get_facecolor()[0]) == plots.RED.lower()
+    assert to_hex(usual.get_facecolor()[0]) == plots.BLUE.lower()
+    assert (dots.get_sizes().tolist(), usual.get_sizes().tolist()) == ([7], [30])
+    assert len(dots.get_paths()[0].vertices) != len(usual.get_paths()[0].vertices)
+
+
+def test_grid_and_density_fit_together(ax):
+    """The grid runs row by row from corner to corner, and a density of it is drawn at its own points."""
+    points = plots.grid(2.0, 5)
+    assert points.dtype == torch.float64
+    assert points[[0, 1, 5, 24]].tolist() == [[-2.0, -2.0], [-1.0, -2.0], [-2.0, -1.0], [2.0, 2.0]]
+    assert torch.equal(plots.grid(), plots.grid(1.6, 60))
+    fine = plots.grid(2.0, 41)
+    assert plots.density(ax, fine, fine[:, 0], levels=8) is ax
+    contours = ax.collections[0]
+    for path, low, high in zip(contours.get_paths(), contours.levels[:-1], contours.levels[1:], strict=True):
+        if len(path.vertices):  # the values are x itself, so that each band lies between its own levels
+            assert path.vertices[:, 0].min() >= low - 1e-9
+            assert path.vertices[:, 0].max() <= high + 1e-9
+    few = len(contours.levels)
+    plots.density(ax, fine, fine[:, 0], levels=30)
+    assert len(ax.collections[1].levels) > few
+
+
+def test_field_draws_arrows(ax):
+    """Arrows start at the points and have the components given, in the colour and scale given."""
+    arrows = torch.tensor([[1.0, 0.0], [0.0, -2.0], [0.5, 0.5]])
+    assert plots.field(ax, X, arrows, color=plots.RED, scale=4.0) is ax
+    quiver = ax.collections[0]
+    assert np.array_equal(quiver.XY, X.numpy())
+    assert np.array_equal(np.stack([quiver.U, quiver.V], 1), arrows.numpy())
+    assert quiver.scale == 4.0
+    assert to_hex(quiver.get_facecolor()[0]) == plots.RED.lower()
+
+
+def test_paths_follow_each_particle(ax):
+    """One line per particle through all its places, and a dot at the last."""
+    xs = [X, X + 1, X * 2]
+    assert plots.paths(ax, xs, color=plots.GREEN) is ax
+    assert len(ax.lines) == 3
+    for i, line in enumerate(ax.lines):
+        assert np.array_equal(line.get_xydata(), torch.stack(xs)[:, i].numpy())
+        assert line.get_color() == plots.GREEN
+    assert np.array_equal(ax.collections[0].get_offsets(), xs[-1].numpy())
+
+
+def test_curve_draws_its_numbers_and_errors(ax):
+    """The line has the points, the bars their errors, and the index chooses colour and marker, round and round."""
+    x, mean, error = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([3.0, 5.0, 4.0]), torch.tensor([0.5, 0.25, 1.0])
+    assert plots.curve(ax, x, mean, error, label="a", index=7) is ax
+    line, _, (bars,) = ax.containers[0]
+    assert np.array_equal(line.get_xydata(), torch.stack([x, mean], 1).numpy())
+    assert (line.get_color(), line.get_marker()) == (plots.ORANGE, plots.MARKERS[1])
+    assert ax.containers[0].get_label() == "a"
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert ends == [[2.5, 3.5], [4.75, 5.25], [3.0, 5.0]]
+    plots.curve(ax, x, mean)
+    bare = ax.containers[1]
+    assert not bare[2]
+    assert (bare[0].get_color(), bare[0].get_marker()) == (plots.BLUE, "o")
+
+
+def frames_of(html) -> int:
+    return len(re.findall(r"frames\[\d+\] = ", html.data))
+
+
+def test_animation_keeps_at_most_its_frames(monkeypatch):
+    """Of more arrays the first, the last and evenly spaced ones between are kept, in order, and drawn as given."""
+    seen = []
+
+    class Spy(plots.FuncAnimation):
+        def __init__(self, fig, draw, count, **kwargs):
+            super().__init__(fig, draw, count, **kwargs)
+            axes = fig.axes[0]
+            for k in range(count):
+                (dots,) = draw(k)
+                seen.append((axes.get_title(), np.array(dots.get_offsets())))
+            self.limits = axes.get_xlim()
+            seen.append(len(axes.collections))
+
+    monkeypatch.setattr(plots, "FuncAnimation", Spy)
+    xs = [X + i for i in range(11)]
+    html = plots.animate(xs, frames=3)
+    assert frames_of(html) == 3
+    assert [title for title, _ in seen[:3]] == ["step 0", "step 5", "step 10"]
+    assert all(np.array_equal(offsets, xs[k].numpy()) for (_, offsets), k in zip(seen[:3], (0, 5, 10), strict=True))
+    assert seen[3] == 1
+    seen.clear()
+    plots.animate(xs[:2], centres=X, titles=["first", "second"])
+    assert [title for title, _ in seen[:2]] == ["first", "second"]
+    assert seen[2] == 2
+    assert not plt.get_fignums()
+
+
+def test_animation_plays_by_itself():
+    """It is HTML with its pictures inside and a player, so that no kernel and no net is needed."""
+    html = plots.animate([X, X / 2], limit=3.0)
+    assert frames_of(html) == 2
+    assert html.data.count("data:image/png;base64,") == 2
+    assert "<script" in html.data
+    assert len(plots.animate([X] * 30).data) > len(html.data)
+
+
+def test_animation_has_no_more_frames_than_promised():
+    """Thirty arrays give the 24 frames of the default, two arrays two."""
+    assert frames_of(plots.animate([X[:1]] * 30)) == 24
+
+
+def test_slider_links_to_its_pictures():
+    """Each value has its own picture, drawn once and closed; moving the handle shows it, with and without a kernel."""
+    drawn = []
+
+    def draw(value):
+        fig, ax = plt.subplots(figsize=(1, 1))
+        ax.plot([0, value])
+        drawn.append(value)
+        return fig
+
+    box = plots.slider(draw, [1, 5, 25], "alpha")
+    control, stack = box.children
+    assert drawn == [1, 5, 25]
+    assert not plt.get_fignums()
+    assert control.description == "alpha"
+    assert list(control.options) == [("1", 0), ("5", 1), ("25", 2)]
+    assert stack.selected_index == 0
+    pictures = [bytes(child.value) for child in stack.children]
+    assert all(picture.startswith(b"\x89PNG") for picture in pictures)
+    links = [w for w in ipywidgets.Widget.widgets.values() if isinstance(w, ipywidgets.widgets.widget_link.Link)]
+    assert any(
+        link.source[0] is control and link.source[1] == "index" and link.target[0] is stack
+        and link.target[1] == "selected_index" for link in links
+    )  # fmt: skip
