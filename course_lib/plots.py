@@ -90,15 +90,28 @@ def curve(ax, x, mean, error=None, label: str | None = None, index: int = 0):
     return ax
 
 
-def animate(xs: Sequence, centres=None, titles: Sequence[str] | None = None, limit: float = 1.6, frames: int = 24):
-    """An animation of at most `frames` of the (N, 2) arrays, which plays without a kernel -> IPython HTML."""
+def animate(
+    xs: Sequence,
+    centres=None,
+    titles: Sequence[str] | None = None,
+    limit: float = 1.6,
+    frames: int = 24,
+    names: dict[tuple[float, float], str] | None = None,
+    width: float = 3.6,
+):
+    """An animation of at most `frames` of the (N, 2) arrays, which plays without a kernel -> IPython HTML.
+
+    `names` are words that stay at their places in the plane.
+    """
     from IPython.display import HTML
 
     keep = np.unique(np.linspace(0, len(xs) - 1, min(frames, len(xs))).round().astype(int))
-    fig, ax = figure(width=3.6, height=3.6)
+    fig, ax = figure(width=width, height=width)
     plane(ax, limit)
     if centres is not None:
         modes(ax, centres)
+    for place, name in (names or {}).items():
+        ax.text(*place, name, ha="center", va="center", fontsize=9)
     dots = ax.scatter(*_array(xs[0]).T, s=30, c=BLUE, edgecolors="white", linewidths=0.6, zorder=3)
 
     def draw(k: int):

@@ -1,9 +1,10 @@
 """Seeded mutation test: are 40 single changes to the library's operators and constants noticed by its tests?
 
-Run as `python tests/mutants.py`. Each mutant is a copy of the package in a temporary folder with one operator or constant
-of denoisers, samplers, guidance or metrics changed (docstrings, type hints and error sentences are left alone), on which
-the test files run until the first failure. Prints a table and exits with 1 unless at least 38 of the 40 are killed.
-`--state FILE` keeps results, so that a run that was stopped goes on; `--all` tries every mutant; `--list` shows the choice.
+Run as `python tests/mutants.py`. Each mutant is a copy of the package in a temporary folder with one operator or
+constant of denoisers, samplers, guidance or metrics changed (docstrings, type hints and error sentences are left
+alone), on which the test files run until the first failure. Prints a table and exits with 1 unless at least 38 of the
+40 are killed. `--state FILE` keeps results, so that a run that was stopped goes on; `--all` tries every mutant;
+`--list` shows the choice.
 """
 
 import argparse
@@ -148,14 +149,14 @@ def killer(tests, mutant: dict | None = None) -> str:
         shutil.copytree(ROOT / "benchmarks", Path(folder) / "benchmarks")
         if mutant:
             (copy_of / mutant["file"].relative_to(ROOT / "course_lib")).write_text(mutant["text"])
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--rootdir", folder, "-W", "ignore",
-                   *(f"tests/test_{name}.py" for name in tests)]  # fmt: skip
+        files = [f"tests/test_{name}.py" for name in tests]
+        command = [sys.executable, "-m", "pytest", "-xqWignore", "-p", "no:cacheprovider", "--rootdir", folder, *files]
         environment = os.environ | {"PYTHONPATH": folder, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT)
         except subprocess.TimeoutExpired:
             return "a timeout"
-    found = re.search(r"^(?:FAILED|ERROR) (?:tests/)?(\S+)", done.stdout, re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) (?:tests/)?(.+?)(?: - |$)", done.stdout, re.MULTILINE)
     return found[1] if found else ("" if done.returncode == 0 else "an error at the start")
 
 

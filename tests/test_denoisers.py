@@ -180,13 +180,13 @@ def test_network_is_its_layers(network, g):
 
 
 def test_network_s_size_follows_its_arguments():
-    """Weights count (d + 1) width + width, depth - 1 times width (width + 1), width d + d, and labels + 1 embeddings."""
+    """Weights count (d + 1) width + width, (depth - 1) width (width + 1), width d + d, and labels + 1 embeddings."""
     for d, width, depth, labels in ((2, 64, 3, 0), (5, 16, 1, 0), (3, 8, 4, 6)):
         count = sum(p.numel() for p in MLPDenoiser(d, width, depth, labels).parameters())
         hidden = (depth - 1) * width * (width + 1)
         assert count == (d + 2) * width + hidden + (width + 1) * d + (labels + 1) * width
     defaults = {name: p.default for name, p in inspect.signature(MLPDenoiser).parameters.items()}
-    assert defaults == dict(d=2, width=64, depth=3, labels=0, sigma_data=0.5)
+    assert defaults == {"d": 2, "width": 64, "depth": 3, "labels": 0, "sigma_data": 0.5}
 
 
 def test_network_without_label_uses_the_last_embedding(network, g):

@@ -248,12 +248,13 @@ def test_gradients_flow_through_the_other_methods(name, g):
 
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_no_graph_is_kept_that_nobody_asked_for(name, g):
-    """Without gradients wanted, the answer carries none, even where the denoiser's own parameters do."""
+    """Without gradients wanted, the answer carries none, even where the denoiser's own parameters do; wanted, it does."""
     torch.manual_seed(0)
     network, x = MLPDenoiser().double(), randn(g, 4, 2)
     with torch.no_grad():
         assert not WRAPPERS[name](network)(x, SIGMA).requires_grad
         assert not WRAPPERS[name](network)(x.clone().requires_grad_(), SIGMA).requires_grad
+    assert not WRAPPERS[name](ring())(x, SIGMA).requires_grad
     assert WRAPPERS[name](network)(x.clone().requires_grad_(), SIGMA).requires_grad
 
 
@@ -344,7 +345,7 @@ def test_median_rule_is_detached(g):
 
 
 def test_two_particles_under_the_median_rule(g):
-    """At N = 2 the kernel is 1 / 2, so that each is pushed by alpha ln 2 / (2 distance), straight away from the other."""
+    """At N = 2 the kernel is 1 / 2, so each is pushed by alpha ln 2 / (2 distance), away from the other."""
     x = randn(g, 2, 5)
     apart = x[0] - x[1]
     f = force(x, Repulsion(3.0))
@@ -585,7 +586,7 @@ def conditions(y, sigmas, at, **kwargs):
 
 
 def test_cads_anneals_its_condition(g):
-    """gamma is 0 down to tau2, then linear, and 1 from tau1: the mix of condition and noise has its two square roots."""
+    """gamma is 0 down to tau2, then linear, and 1 from tau1; condition and noise are mixed by its square roots."""
     y, sigmas = randn(g, 4, 3), geometric(10.0, 0.1, 10)  # ten steps: t = 1 at sigmas[0], .9, .., 0 at sigmas[10]
     ones = torch.ones_like(y)
     seen = conditions(y, sigmas, sigmas, tau1=0.25, tau2=0.75, scale=0.5, psi=0.0, randn_like=torch.ones_like)
@@ -671,7 +672,7 @@ def test_turning_angle_is_its_equation():
 
 
 def test_turning_sees_x_and_x0(g):
-    """The potential is asked at the particles and at the estimates before the step, and its other sets do not matter."""
+    """The potential is asked at the particles and the estimates before the step, and sets do not see each other."""
     x, x0 = randn(g, 6, 2), randn(g, 6, 2)
     on_x0 = turned(lambda x, *_: x, Repulsion(5.0, kernel=radial, h=1.0, on="x0"))
     assert torch.equal(on_x0(x, torch.zeros_like(x), SIGMA, SIGMA / 2, None), x)
@@ -691,7 +692,7 @@ def test_turning_switched_off_is_the_step(g):
 
 
 def test_turning_covers_the_ring():
-    """Ten particles of the field's circle under the turned step hit more modes than independent ones, and stay on it."""
+    """Ten particles of the field's circle under the turned step hit nearly all modes and stay on it."""
     mixture, sigmas = ring(), geometric(1.0, 0.03, 40)
     noise = Noise(range(10))
     x = noise.randn(2)
@@ -702,45 +703,45 @@ def test_turning_covers_the_ring():
 
 
 CHANGES = [
-    (guided, dict(denoiser=ring()), dict(denoiser=ring(5))),
-    (guided, dict(sigma_data=1.0), dict(sigma_data=0.5)),
-    (guided, dict(through_denoiser=False), dict(through_denoiser=True)),
-    (guided, dict(relative=None), dict(relative=0.5)),
-    (guided, dict(clip=None), dict(clip=0.01)),
-    (Repulsion, dict(alpha=1.0), dict(alpha=2.0)),
-    (Repulsion, dict(kernel=rbf), dict(kernel=radial)),
-    (Repulsion, dict(features=flatten), dict(features=lambda x: x.flatten(1)[:, :1])),
-    (Repulsion, dict(on="x"), dict(on="x0")),
-    (Repulsion, dict(h=None), dict(h=0.3)),
-    (Determinantal, dict(alpha=1.0), dict(alpha=2.0)),
-    (Determinantal, dict(kernel=rbf), dict(kernel=radial)),
-    (Determinantal, dict(features=flatten), dict(features=lambda x: x.flatten(1)[:, :1])),
-    (Determinantal, dict(on="x0"), dict(on="x")),
-    (Determinantal, dict(h=None), dict(h=0.3)),
-    (Determinantal, dict(jitter=1e-4), dict(jitter=0.1)),
-    (VendiPotential, dict(alpha=1.0), dict(alpha=2.0)),
-    (VendiPotential, dict(kernel=rbf), dict(kernel=radial)),
-    (VendiPotential, dict(features=flatten), dict(features=lambda x: x.flatten(1)[:, :1])),
-    (VendiPotential, dict(on="x0"), dict(on="x")),
-    (VendiPotential, dict(h=None), dict(h=0.3)),
-    (VendiPotential, dict(q=1.0), dict(q=3.0)),
-    (Above, dict(level=0.1), dict(level=2.0)),
-    (Above, dict(potential=Repulsion(1.0)), dict(potential=Repulsion(2.0))),
-    (Groups, dict(size=2), dict(size=3)),
-    (Groups, dict(potential=Repulsion(1.0)), dict(potential=Repulsion(2.0))),
-    (svgd, dict(denoiser=ring()), dict(denoiser=ring(5))),
-    (svgd, dict(kernel=rbf), dict(kernel=radial)),
-    (svgd, dict(alpha=1.0), dict(alpha=2.0)),
-    (svgd, dict(h=None), dict(h=0.3)),
-    (spell, dict(denoiser=ring()), dict(denoiser=ring(5))),
-    (spell, dict(radius=0.9), dict(radius=1.0)),
-    (spell, dict(lam=1.6), dict(lam=1.0)),
-    (spell, dict(memory=None), dict(memory=torch.zeros(1, 2))),
-    (in_groups, dict(denoiser=spell(ring(), 0.9)), dict(denoiser=spell(ring(), 1.0))),
-    (in_groups, dict(size=2), dict(size=3)),
-    (switch, dict(level=0.1), dict(level=2.0)),
-    (switch, dict(level=0.1, above=ring()), dict(level=0.1, above=ring(5))),
-    (switch, dict(below=ring()), dict(below=ring(5))),
+    (guided, {"denoiser": ring()}, {"denoiser": ring(5)}),
+    (guided, {"sigma_data": 1.0}, {"sigma_data": 0.5}),
+    (guided, {"through_denoiser": False}, {"through_denoiser": True}),
+    (guided, {"relative": None}, {"relative": 0.5}),
+    (guided, {"clip": None}, {"clip": 0.01}),
+    (Repulsion, {"alpha": 1.0}, {"alpha": 2.0}),
+    (Repulsion, {"kernel": rbf}, {"kernel": radial}),
+    (Repulsion, {"features": flatten}, {"features": lambda x: x.flatten(1)[:, :1]}),
+    (Repulsion, {"on": "x"}, {"on": "x0"}),
+    (Repulsion, {"h": None}, {"h": 0.3}),
+    (Determinantal, {"alpha": 1.0}, {"alpha": 2.0}),
+    (Determinantal, {"kernel": rbf}, {"kernel": radial}),
+    (Determinantal, {"features": flatten}, {"features": lambda x: x.flatten(1)[:, :1]}),
+    (Determinantal, {"on": "x0"}, {"on": "x"}),
+    (Determinantal, {"h": None}, {"h": 0.3}),
+    (Determinantal, {"jitter": 0.0001}, {"jitter": 0.1}),
+    (VendiPotential, {"alpha": 1.0}, {"alpha": 2.0}),
+    (VendiPotential, {"kernel": rbf}, {"kernel": radial}),
+    (VendiPotential, {"features": flatten}, {"features": lambda x: x.flatten(1)[:, :1]}),
+    (VendiPotential, {"on": "x0"}, {"on": "x"}),
+    (VendiPotential, {"h": None}, {"h": 0.3}),
+    (VendiPotential, {"q": 1.0}, {"q": 3.0}),
+    (Above, {"level": 0.1}, {"level": 2.0}),
+    (Above, {"potential": Repulsion(1.0)}, {"potential": Repulsion(2.0)}),
+    (Groups, {"size": 2}, {"size": 3}),
+    (Groups, {"potential": Repulsion(1.0)}, {"potential": Repulsion(2.0)}),
+    (svgd, {"denoiser": ring()}, {"denoiser": ring(5)}),
+    (svgd, {"kernel": rbf}, {"kernel": radial}),
+    (svgd, {"alpha": 1.0}, {"alpha": 2.0}),
+    (svgd, {"h": None}, {"h": 0.3}),
+    (spell, {"denoiser": ring()}, {"denoiser": ring(5)}),
+    (spell, {"radius": 0.9}, {"radius": 1.0}),
+    (spell, {"lam": 1.6}, {"lam": 1.0}),
+    (spell, {"memory": None}, {"memory": torch.zeros(1, 2)}),
+    (in_groups, {"denoiser": spell(ring(), 0.9)}, {"denoiser": spell(ring(), 1.0)}),
+    (in_groups, {"size": 2}, {"size": 3}),
+    (switch, {"level": 0.1}, {"level": 2.0}),
+    (switch, {"level": 0.1, "above": ring()}, {"level": 0.1, "above": ring(5)}),
+    (switch, {"below": ring()}, {"below": ring(5)}),
 ]
 NEEDS = {
     "denoiser": ring(), "alpha": 1.0, "radius": 0.9, "size": 2, "potential": Repulsion(1.0), "level": 2.0,

@@ -110,7 +110,7 @@ def test_hill_number_of_equal_shares_is_their_number(q):
 
 
 def test_hill_numbers_of_unequal_shares(g):
-    """For (1/2, 1/4, 1/8, 1/8): 4 kinds, 2**1.75 at q = 1 (the default), 32/11 at q = 2, 2 at infinity, between else."""
+    """For (1/2, 1/4, 1/8, 1/8): 4 kinds, 2**1.75 at q = 1 (the default), 32/11 at q = 2, 2 at infinity."""
     p = torch.tensor([0.5, 0.25, 0.125, 0.125], dtype=DOUBLE)
     values = {0: 4, 1: 2**1.75, 2: 32 / 11, 3: (8 / 64 + 1 / 64 + 2 / 512) ** -0.5, math.inf: 2}
     for q, expected in values.items():

@@ -328,7 +328,7 @@ def test_network_calls_per_run(corrections, g):
 
 
 def test_sample_builds_no_graph_and_trajectory_obeys_its_caller(g):
-    """`sample` never records gradients; `trajectory` does if the caller does, and leaves the caller's mode as it was."""
+    """`sample` never records gradients; `trajectory` does if the caller does, and leaves that mode alone."""
     x = randn(g, 3, 2).requires_grad_()
     sigmas = geometric(2.0, 0.1, 4)
     assert not sample(ring(), x, sigmas).requires_grad

@@ -1,4 +1,4 @@
-"""Stable Diffusion as a denoiser: against diffusers' own pipeline, for epsilon and v prediction, with random weights."""
+"""Stable Diffusion as a denoiser: against diffusers' own pipeline, for both prediction types."""
 
 import copy
 

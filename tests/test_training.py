@@ -16,7 +16,7 @@ def randn(g, *shape):
 
 
 def test_loss_is_its_equation(g):
-    """The mean of (sigma**2 + sd**2) / (sigma sd)**2 times the squared error, or of the error alone without sigma_data."""
+    """The mean of (sigma**2 + sd**2) / (sigma sd)**2 times the squared error; no weight without sigma_data."""
     x0, eps = randn(g, 4, 1, 3), randn(g, 4, 1, 3)
     sigma = torch.tensor([0.1, 0.5, 1.0, 7.0], dtype=DOUBLE).reshape(4, 1, 1)
     denoiser = lambda x, s: x / (1 + s**2)  # noqa: E731

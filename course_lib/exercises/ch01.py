@@ -71,6 +71,23 @@ def score_with(x, sigma, means, s, weights, variance=None, logits=None):
     return (logits.softmax(-1)[..., None] * difference / v[:, None]).sum(1)
 
 
+def score_from(logits, axis=-1, over=lambda v: v[:, None]):
+    """Equation (1.3) from logits(squared distances (N, M), v, weights, d), softmax over `axis`, pull divided by v."""
+
+    def answer(x, sigma, means, s, weights):
+        v = s**2 + sigma**2
+        difference = means - x[:, None]
+        r = logits(difference.square().sum(-1), v, weights, x.shape[1]).softmax(axis)
+        return (r[..., None] * difference / over(v)).sum(1)
+
+    return answer
+
+
+def right_logits(d2, v, weights, d):
+    """The logarithms under the softmax."""
+    return weights.log() - d2 / (2 * v) - d / 2 * v.log()
+
+
 def score_by_autograd(x, sigma, means, s, weights):
     """The gradient of the log of (1.2)."""
     x = x.clone().requires_grad_()
@@ -98,6 +115,14 @@ def score_underflows(x, sigma, means, s, weights):
     return (r[..., None] * difference / v[:, None]).sum(1)
 
 
+def score_underflows_without_width(x, sigma, means, s, weights):
+    """The same without the normalisation of each Gaussian."""
+    v = s**2 + sigma**2
+    difference = means - x[:, None]
+    p = weights * (-difference.square().sum(-1) / (2 * v)).exp()
+    return (p[..., None] * difference / v[:, None]).sum(1) / p.sum(1, keepdim=True)
+
+
 def score_without_weights(x, sigma, means, s, weights):
     """Every mode counts the same."""
     return score_with(x, sigma, means, s, torch.ones_like(weights))
@@ -117,8 +142,11 @@ def score_with_prior_only(x, sigma, means, s, weights):
 
 
 def mixture_inputs(g):
-    """A few points among three to five modes of different widths and weights, one point far away."""
-    M, d = int(torch.randint(3, 6, (), generator=g)), int(torch.randint(2, 4, (), generator=g))
+    """Seven points among four or six modes of different widths and weights in 3 or 5 dimensions, one far away.
+
+    No two of N, M and d are equal, so that no wrong axis fits by accident, and d / 2 is neither 1 nor 1 / 2.
+    """
+    M, d = (int(torch.randint(2, (), generator=g)) * 2 + least for least in (4, 3))
     means = 2 * torch.randn(M, d, generator=g)
     x = means[torch.randint(M, (7,), generator=g)] + 0.8 * torch.randn(7, d, generator=g)
     x[0] += 60.0
@@ -162,8 +190,44 @@ SCORE = Exercise(
         ),
         Wrong(score_without_weights, "The weights of the modes are missing from the responsibilities: add log pi_m."),
         Wrong(
+            score_from(lambda d2, v, weights, d: weights - d2 / (2 * v) - d / 2 * v.log()),
+            "You added the weights themselves: softmax exponentiates, so what it gets is log pi_m.",
+        ),
+        Wrong(
             score_without_width,
             "A narrow mode is a higher one: keep the term -(d/2) log v_m in the responsibilities.",
+        ),
+        Wrong(
+            score_from(lambda d2, v, weights, d: weights.log() - d2 / (2 * v) - v.log()),
+            "Your last term is -log v_m, which is right in the plane only: in d dimensions it is -(d/2) log v_m.",
+        ),
+        Wrong(
+            score_from(lambda d2, v, weights, d: weights.log() - d2 / (2 * v) - v.log() / 2),
+            "Your last term is -(1/2) log v_m, which is right on a line only: in d dimensions it is -(d/2) log v_m.",
+        ),
+        Wrong(
+            score_from(lambda d2, v, weights, d: weights.log() - d2 / (2 * v) + d / 2 * v.log()),
+            "The sign of (d/2) log v_m is flipped: a wide mode is a lower one.",
+        ),
+        Wrong(
+            score_from(lambda d2, v, weights, d: weights.log() + d2 / (2 * v) - d / 2 * v.log()),
+            "Your responsibilities grow with the distance: the squared distance over 2 v_m is subtracted.",
+        ),
+        Wrong(
+            score_from(lambda d2, v, weights, d: weights.log() - d2 / v - d / 2 * v.log()),
+            "A factor 2 is missing in the responsibilities: the squared distance is divided by 2 v_m.",
+        ),
+        Wrong(
+            score_from(lambda d2, v, weights, d: weights.log() - d2.sqrt() / (2 * v) - d / 2 * v.log()),
+            "You have the distance in the responsibilities, and its square is due: leave the root out.",
+        ),
+        Wrong(
+            score_from(right_logits, over=lambda v: 1),
+            "Your pull is not divided by v_m: (1.3) has (mu_m - x) / v_m.",
+        ),
+        Wrong(
+            score_from(right_logits, axis=0),
+            "Your softmax runs over the particles: for each particle the responsibilities of the modes sum to one.",
         ),
         Wrong(
             score_with_prior_only,
@@ -171,7 +235,11 @@ SCORE = Exercise(
         ),
         Wrong(
             score_underflows,
-            "Far from every mode your densities are all 0 and their ratio is nan: take the softmax of the logarithms.",
+            "nan: a particle is so far from all modes that each density is 0; use softmax of the logarithms.",
+        ),
+        Wrong(
+            score_underflows_without_width,
+            "nan: far from all modes each exponential is 0; use softmax of the logarithms, with the term of the width.",
         ),
     ],
     home="course_lib.denoisers:GaussianMixture",
@@ -238,6 +306,15 @@ def denoiser_inputs(g):
     return torch.randn(6, 2, generator=g), sigma, means, 0.3
 
 
+def leaves_x_alone(fn, inputs):
+    """The caller's tensor must not begin to require a gradient."""
+    x, sigma, means, s = inputs
+    fn(GaussianMixture(means, s).log_prob)(x, sigma)
+    if x.requires_grad:
+        return "You called requires_grad_() on the tensor you were given: work on a copy, x.detach().clone()."
+    return None
+
+
 DENOISER = Exercise(
     "1.3",
     "A denoiser from any density",
@@ -273,6 +350,7 @@ DENOISER = Exercise(
             "Your score is too small by the number of points: differentiate the sum of log_prob, not its mean.",
         ),
     ],
+    properties=[leaves_x_alone],
 )
 
 
@@ -311,8 +389,16 @@ PREDICT = Exercise(
             "Your particles move away from x0: sigma_next - sigma is negative, and that sign is needed.",
         ),
         Wrong(
-            lambda x, x0, sigma, sigma_next: x0 + (sigma / sigma_next if sigma_next else float("inf")) * (x - x0),
+            lambda x, x0, sigma, sigma_next: x0 + sigma / sigma_next * (x - x0),
             "You swapped the levels: the distance to x0 shrinks by sigma_next / sigma.",
+        ),
+        Wrong(
+            lambda x, x0, sigma, sigma_next: x + (sigma_next - sigma) * (x - x0) / sigma_next,
+            "You divided by sigma_next: x lies at level sigma, so the noise in it is (x - x0) / sigma.",
+        ),
+        Wrong(
+            lambda x, x0, sigma, sigma_next: x0,
+            "You jumped to x0: only the last step, to level 0, ends there.",
         ),
         Wrong(
             lambda x, x0, sigma, sigma_next: x + (sigma_next - sigma) * (x - x0) / sigma**2,
@@ -386,6 +472,22 @@ CORRECT = Exercise(
             "You divided the drift by sigma squared: with tau measured in units of sigma squared that factor cancels.",
         ),
         Wrong(
+            lambda x, x0, sigma, tau, xi: x + tau * sigma**2 * (x0 - x) + (2 * tau) ** 0.5 * sigma * xi,
+            "You multiplied the drift by sigma squared: it cancels against the sigma squared below the score.",
+        ),
+        Wrong(
+            lambda x, x0, sigma, tau, xi: x + tau * (x0 - x) + 2 * tau**0.5 * sigma * xi,
+            "The 2 stands outside the root: the noise is sqrt(2 tau) sigma xi.",
+        ),
+        Wrong(
+            lambda x, x0, sigma, tau, xi: x + tau * (x0 - x) + (2 * tau * sigma) ** 0.5 * xi,
+            "You put sigma under the root: what stands there is 2 tau sigma squared, so sigma comes out whole.",
+        ),
+        Wrong(
+            lambda x, x0, sigma, tau, xi: x0 + tau * (x0 - x) + (2 * tau) ** 0.5 * sigma * xi,
+            "You start from x0: a correction starts from x and goes the share tau of the way to x0.",
+        ),
+        Wrong(
             lambda x, x0, sigma, tau, xi: x + tau * (x0 - x),
             "There is no noise in your step: add sqrt(2 tau) sigma xi, or every particle ends on a top of the density.",
         ),
@@ -394,7 +496,7 @@ CORRECT = Exercise(
 )
 
 
-# 1.6 an experiment: twenty calls to repair a wrong spread
+# 1.6 an experiment: a few calls to repair a wrong spread
 def settle(denoiser, x, sigma, calls, randn_like=torch.randn_like):
     """Steps of a size at which what is left of the start and the bias nearly cancel."""
     for _ in range(calls):
@@ -409,54 +511,102 @@ def settle_shrinking(denoiser, x, sigma, calls, randn_like=torch.randn_like):
     return x
 
 
-def settle_with(tau, more=1, noise=1.0):
-    """Every step of size tau, with `more` times the calls and the noise scaled."""
+def settle_fewer(denoiser, x, sigma, calls, randn_like=torch.randn_like):
+    """Calls left over, as a tau of .1 does not need them."""
+    for _ in range(calls - 2):
+        x = langevin(x, denoiser(x, sigma), sigma, 0.1, randn_like)
+    return x
+
+
+def settle_with(tau, more=1, noise=1.0, count=None):
+    """Every step of size tau (or tau(sigma)), with `more` times the calls or `count` of them, and the noise scaled."""
 
     def settle(denoiser, x, sigma, calls, randn_like=torch.randn_like):
-        for _ in range(calls * more):
-            x = langevin(x, denoiser(x, sigma), sigma, tau, lambda y: noise * randn_like(y))
+        size = tau(sigma) if callable(tau) else tau
+        for _ in range(count or calls * more):
+            x = langevin(x, denoiser(x, sigma), sigma, size, lambda y: noise * randn_like(y))
         return x
 
     return settle
 
 
-def call_settle(fn, x, s, sigma, calls):
-    """One mode at the origin of width s; counts the calls of the denoiser."""
-    mode, count = GaussianMixture(torch.zeros(1, x.shape[1]), s), []
-
-    def denoiser(x, sigma):
-        count.append(1)
-        return mode(x, sigma)
-
-    return {"x": fn(denoiser, x, sigma, calls, torch.randn_like), "calls": len(count)}
+def settle_with_one_call(denoiser, x, sigma, calls, randn_like=torch.randn_like):
+    """The estimate of the start serves all corrections."""
+    x0 = denoiser(x, sigma)
+    for _ in range(calls):
+        x = langevin(x, x0, sigma, 0.085, randn_like)
+    return x
 
 
+def settle_with_noise_of_its_own(denoiser, x, sigma, calls, randn_like=torch.randn_like):
+    """randn_like is not handed on."""
+    return settle(denoiser, x, sigma, calls)
+
+
+def settle_by_noise_alone(denoiser, x, sigma, calls, randn_like=torch.randn_like):
+    """Fills in what somebody forgot, without a correction."""
+    return x + sigma * randn_like(x)
+
+
+def call_settle(fn, x, s, runs):
+    """One mode at the origin of width s * sigma, in several runs (sigma, calls); counts what the denoiser is asked."""
+    answer = {}
+    for i, (sigma, calls) in enumerate(runs):
+        asked, drawn, slope = [], [], s**2 / (s**2 + 1)
+
+        def denoiser(x, sigma, asked=asked, slope=slope):
+            asked.append(1)
+            return slope * x
+
+        def randn_like(x, drawn=drawn):
+            drawn.append(1)
+            return torch.randn_like(x)
+
+        end = torch.as_tensor(fn(denoiser, s * sigma * x, sigma, calls, randn_like))
+        answer |= {f"run {i}": end, f"calls {i}": len(asked), f"noises {i}": len(drawn)}
+    return answer
+
+
+NOISE_ONLY = (
+    "You never asked the denoiser: adding noise would do here, where you know what is missing; use corrections, which "
+    "mend a spread without knowing what is wrong with it."
+)
+TOO_MANY = "You called the denoiser more often than `calls` allows: loop over range(calls), and choose tau for that."
 NO_NOISE = "Your particles have contracted to the top of the mode: the noise of the correction is missing."
 HALF_NOISE = "Your particles have about half the variance that is due: the noise has sqrt(2 tau), not sqrt(tau)."
+OWN_NOISE = "You drew noise of your own: take all of it from the randn_like that settle gets, and hand it to langevin."
+STALE = (
+    "You kept an old estimate: x0 belongs to the particles as they are now, so call the denoiser in every correction."
+)
+ONE_LEVEL = "Your tau fits one level only: it is measured in units of sigma squared already, so leave sigma out of it."
 TOO_SHORT = "Your particles still remember their narrow start: with so few calls tau must be larger."
 TOO_LONG = "Your particles are too wide: that is the bias of tau / 2, so tau must be smaller."
-TOO_MANY = "You called the denoiser more often than `calls` allows: choose tau for the calls you have."
 
 
 def accept_settle(answer, inputs):
-    """The variance must be within 10 % of s**2 + sigma**2 at no more than the calls that are allowed."""
-    x, s, sigma, calls = inputs
-    if answer["calls"] > calls:
-        return TOO_MANY
-    ratio = float(answer["x"].square().mean()) / (s**2 + sigma**2)
-    if ratio < 0.01:
-        return NO_NOISE
-    if 0.45 < ratio < 0.6:
-        return HALF_NOISE
-    if ratio < 0.9:
-        return TOO_SHORT
-    return TOO_LONG if ratio > 1.1 else None
+    """The variance must be within 10 % of s**2 + sigma**2 in every run, by corrections, at no more than its calls."""
+    _, s, runs = inputs
+    asked, drawn = ([answer[f"{name} {i}"] for i in range(len(runs))] for name in ("calls", "noises"))
+    due = [(s**2 + 1) * sigma**2 for sigma, _ in runs]
+    ratios = [float(answer[f"run {i}"].square().mean()) / due[i] for i in range(len(runs))]
+    found = {
+        NOISE_ONLY: not any(asked),
+        TOO_MANY: any(n > calls for n, (_, calls) in zip(asked, runs)),
+        NO_NOISE: max(ratios) < s**2 / (s**2 + 1),
+        HALF_NOISE: all(0.4 < ratio < 0.6 for ratio in ratios),
+        OWN_NOISE: not any(drawn),
+        STALE: any(2 * a <= n for a, n in zip(asked, drawn)),
+        ONE_LEVEL: min(ratios) < 0.9 and max(ratios) > 1.1,
+        TOO_SHORT: min(ratios) < 0.9,
+        TOO_LONG: max(ratios) > 1.1,
+    }
+    return next((sentence for sentence, true in found.items() if true), None)
 
 
 def settle_inputs(g):
-    """Particles with the spread of the data, without the noise of their level."""
-    s = between(g, 0.1, 0.2)
-    return s * torch.randn(5000, 2, generator=g), s, between(g, 0.5, 1.0), 20
+    """Noise for the start, its width as a share of sigma, and (sigma, calls) at a low level and at a high one."""
+    runs = [(between(g, 0.2, 0.35), 20), (between(g, 2.8, 3.2), 15)]
+    return torch.randn(5000, 2, generator=g), between(g, 0.05, 0.25), runs
 
 
 SETTLE = Exercise(
@@ -472,13 +622,17 @@ SETTLE = Exercise(
     inputs=settle_inputs,
     call=call_settle,
     accept=accept_settle,
-    right=[settle_shrinking, settle_with(0.09)],
+    right=[settle_shrinking, settle_fewer, settle_with(0.09)],
     wrong=[
         Wrong(settle_with(0.01), TOO_SHORT),
         Wrong(settle_with(0.5), TOO_LONG),
+        Wrong(settle_with(lambda sigma: 0.08 * sigma**2), ONE_LEVEL),
         Wrong(settle_with(0.085, noise=0.5**0.5), HALF_NOISE),
         Wrong(settle_with(0.3, noise=0.0), NO_NOISE),
-        Wrong(settle_with(0.02, more=10), TOO_MANY),
+        Wrong(settle_with(0.085, count=20), TOO_MANY),
+        Wrong(settle_with_one_call, STALE),
+        Wrong(settle_with_noise_of_its_own, OWN_NOISE),
+        Wrong(settle_by_noise_alone, NOISE_ONLY),
     ],
     needs=["langevin"],
     home="course_lib.samplers:langevin",
@@ -535,6 +689,14 @@ X0_FROM_V = Exercise(
         Wrong(
             lambda x, v, sigma: x / (1 + sigma**2) - sigma**2 * v / (1 + sigma**2),
             "The factors of v are squared: it is multiplied by sigma / sqrt(1 + sigma**2).",
+        ),
+        Wrong(
+            lambda x, v, sigma: (x - sigma * v) / (1 + sigma**2),
+            "You divided v by 1 + sigma**2: eps holds sqrt(1 + sigma**2) v, so one root of it cancels.",
+        ),
+        Wrong(
+            lambda x, v, sigma: x - sigma * (1 + sigma**2) ** 0.5 * v,
+            "That is (1 + sigma**2) x0: the last step, the division, is missing.",
         ),
     ],
 )

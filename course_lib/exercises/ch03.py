@@ -72,6 +72,10 @@ EXPECTED = Exercise(
             "The exponent is N: a mode is missed when none of the N draws lands on it.",
         ),
         Wrong(
+            lambda weights, N: 1 - ((1 - weights) ** N).sum(),
+            "The 1 belongs inside the sum: each mode contributes 1 - (1 - pi_m)**N.",
+        ),
+        Wrong(
             lambda weights, N: float(min(len(weights), N)),
             "That is the most that N draws could hit; on average some draws land on the same mode.",
         ),
@@ -136,6 +140,21 @@ def counts_samples(x, centres, radius):
     return len(distance.argmin(1).unique()), int(near.sum()), near.double().mean().item()
 
 
+def swapped(x, centres, radius):
+    nearest, within, share = three_numbers(x, centres, radius)
+    return within, nearest, share
+
+
+def share_first(x, centres, radius):
+    nearest, within, share = three_numbers(x, centres, radius)
+    return share, nearest, within
+
+
+def counts_near(x, centres, radius):
+    nearest, within, share = three_numbers(x, centres, radius)
+    return nearest, within, round(share * len(x))
+
+
 def nearest_sample(x, centres, radius):
     distance = torch.cdist(x, centres)
     near = distance.min(0).values <= radius
@@ -168,6 +187,9 @@ THREE = Exercise(
         Wrong(share_of_hits, "Your share is over the modes hit: divide the samples on a mode by all N samples."),
         Wrong(radius_not_squared, "You compared a squared distance with the radius: take its root, or square both."),
         Wrong(counts_samples, "Your second number counts samples: several samples on one mode cover one mode."),
+        Wrong(swapped, "Your first two numbers are swapped: all modes hit come first, those within the radius second."),
+        Wrong(share_first, "Your order is wrong: modes hit, modes hit within the radius, share on a mode."),
+        Wrong(counts_near, "Your third number counts samples: divide it by N for the share on a mode."),
         Wrong(nearest_sample, "You took the nearest sample of each centre: take the nearest centre of each sample."),
     ],
     home="course_lib.metrics.coverage:modes_hit",
@@ -269,8 +291,13 @@ def vendi(k, q):
 
 
 def call_vendi(fn, k):
-    """The Vendi scores of three orders."""
-    return torch.stack([torch.as_tensor(fn(k, q), dtype=torch.float64) for q in (1.0, 2.0, 3.0)])
+    """The Vendi scores of four orders; -1 alone where complex eigenvalues stop the function."""
+    try:
+        return torch.stack([torch.as_tensor(fn(k, q), dtype=torch.float64) for q in (0.0, 1.0, 2.0, 3.0)])
+    except RuntimeError as error:
+        if "Complex" not in str(error):
+            raise
+        return torch.tensor([-1.0])
 
 
 def number_of(p, q):
@@ -290,9 +317,11 @@ def squared_eigenvalues(k, q):
 
 
 def kernel_matrix(g):
-    """Gaussian kernel of points in three heaps, between 4 and 9 of them."""
-    x = randn(g, randint(g, 4, 9), 2)
-    return (torch.exp(-torch.cdist(x, x).square() / 2),)
+    """Gaussian kernel of 4 to 8 points, the first three of which come three times: six eigenvalues are 0."""
+    x = 2 * randn(g, randint(g, 4, 8), 4)
+    x = torch.cat([x, x[:3], x[:3]])
+    x = x[torch.randperm(len(x), generator=g)]
+    return (torch.exp(-(x[:, None] - x).square().sum(-1) / 8),)
 
 
 VENDI = Exercise(
@@ -328,6 +357,18 @@ VENDI = Exercise(
             "You return an entropy: its exponential is the effective number of samples.",
         ),
         Wrong(
+            lambda k, q: hill_of(torch.linalg.eigvalsh(k / len(k)), q),
+            "At order 0 you count what rounding left of eigenvalues that are 0: set those below 1e-12 to 0 first.",
+        ),
+        Wrong(
+            lambda k, q: hill_of(torch.linalg.eigvalsh(k) / len(k), q),
+            "At order 0 you count eigenvalues that are 0 but for rounding: set those below 1e-12 to 0 first.",
+        ),
+        Wrong(
+            lambda k, q: hill_of(torch.linalg.eigvals(k / len(k)), q),
+            "eigvals returns complex numbers, which cannot be compared: use eigvalsh, since k is symmetric.",
+        ),
+        Wrong(
             lambda k, q: number_of(torch.linalg.eigvalsh(k / len(k)), 2 * q),
             "The order is q itself: you used 2 q.",
         ),
@@ -354,6 +395,15 @@ def similarity_by_pairs(phi):
     return sum(values) / len(values)
 
 
+def by_lengths(u):
+    """The formula of the text, which needs rows of length 1, on any rows."""
+    return (u.sum(0).square().sum() - len(u)) / (len(u) * (len(u) - 1))
+
+
+def off_diagonal(u):
+    return (u @ u.T)[~torch.eye(len(u), dtype=torch.bool)]
+
+
 SIMILARITY = Exercise(
     "3.5",
     "Similarity within a batch",
@@ -378,6 +428,23 @@ SIMILARITY = Exercise(
         Wrong(
             lambda phi: (phi @ phi.T)[~torch.eye(len(phi), dtype=torch.bool)].mean(),
             "You averaged inner products: divide each feature vector by its length first.",
+        ),
+        Wrong(by_lengths, "Each row must have length 1 first: divide phi by the norms of its rows."),
+        Wrong(
+            lambda phi: by_lengths(phi / phi.norm()),
+            "You divided by one norm for all of phi: each row must have length 1, so use dim=1 and keepdim=True.",
+        ),
+        Wrong(
+            lambda phi: off_diagonal(phi / phi.norm()).mean(),
+            "You divided all of phi by a single norm: each row must have length 1, so use dim=1 and keepdim=True.",
+        ),
+        Wrong(
+            lambda phi: cosines(phi).triu(1).sum() / (len(phi) * (len(phi) - 1)),
+            "You summed the pairs i < j only and divided by the number of all i != j: half of the sum is missing.",
+        ),
+        Wrong(
+            lambda phi: cosines(phi).triu(1).mean(),
+            "The zeros of one triangle are in your mean: divide the sum over i < j by N (N - 1) / 2.",
         ),
         Wrong(
             lambda phi: (cosines(phi).sum() - len(phi)) / len(phi) ** 2,
@@ -444,6 +511,13 @@ def factors_without_mean(a, b):
     )
 
 
+def from_factors(a, b, cross, divisor=lambda n: (n - 1) ** 0.5):
+    """Equations (3.6) and (3.7) with another number from the singular values, or other factors."""
+    A, B = ((x - x.mean(0)) / divisor(len(x)) for x in (a, b))
+    shift = (a.mean(0) - b.mean(0)).square().sum()
+    return shift + A.square().sum() + B.square().sum() - 2 * cross(torch.linalg.svdvals(A @ B.T))
+
+
 def two_clouds(g):
     d = randint(g, 2, 4)
     a = randn(g, randint(g, 8, 20), d) @ randn(g, d, d)
@@ -508,6 +582,26 @@ FRECHET = Exercise(
             lambda a, b: distance_of(a, b, lambda S_a, S_b: (root(S_a) @ root(S_b)).trace()),
             "You multiplied the roots of the two covariances: the root of the product is due, and they do not commute.",
         ),
+        Wrong(
+            lambda a, b: from_factors(a, b, torch.linalg.norm),
+            "You took the Frobenius norm: the nuclear norm of (3.7) is the sum of the singular values.",
+        ),
+        Wrong(
+            lambda a, b: from_factors(a, b, torch.max),
+            "You took the largest singular value: the nuclear norm of (3.7) is the sum of all of them.",
+        ),
+        Wrong(
+            lambda a, b: from_factors(a, b, lambda values: values.sqrt().sum()),
+            "You took a root too many: the singular values of the factor product are the roots already.",
+        ),
+        Wrong(
+            lambda a, b: from_factors(a, b, torch.sum, lambda n: 1.0),
+            "Your factors are not divided: A is (a - mean) / sqrt(N - 1), so that A.T @ A is a covariance.",
+        ),
+        Wrong(
+            lambda a, b: from_factors(a, b, torch.sum, lambda n: n - 1.0),
+            "You divided the factors by N - 1: the root of it is due, since A enters the covariance twice.",
+        ),
         Wrong(factors_without_mean, "Your factors are not centred: subtract each set's mean before you divide."),
     ],
     home="course_lib.metrics.gaussian:frechet",
@@ -559,6 +653,17 @@ def few_not_rooted(x):
     return pairs_of(x, (U * ((2 * d - 1) / 2) ** 0.5 * values).T)
 
 
+def few_too_long(x):
+    values, U = eigen(x)
+    return pairs_of(x, (U * ((2 * x.shape[1] - 1) * values).sqrt()).T)
+
+
+def few_by_rows(x):
+    d = x.shape[1]
+    values, U = eigen(x)
+    return pairs_of(x, U * ((2 * d - 1) / 2 * values).sqrt())
+
+
 def few_on_axes(x):
     d = x.shape[1]
     return pairs_of(x, torch.diag(((2 * d - 1) / 2) ** 0.5 * x.std(0)))
@@ -573,7 +678,17 @@ OFF_CENTRE = "The mean of your points is not the mean of the set: put the pairs 
 BIASED = "Your covariance is 2d / (2d - 1) too large: (3.6) divides by N - 1, so the factor is (2d - 1) / 2, not d."
 SHORT = "Your arms are too short: only two of the 2d points lie along each direction, so stretch them."
 NOT_ROOTED = "An arm is a length and lambda a variance: take the root of lambda."
+SIZE = "Your directions are right and all lengths are off by one factor: solve 2 c**2 / (2d - 1) = lambda for c."
+COLUMNS = (
+    "Mean right, covariance wrong: its eigenvalues fit, but eigh returns eigenvectors as columns (and a Cholesky "
+    "factor counts by columns too), so transpose before you stack the arms as rows."
+)
 ON_AXES = "Your points know the variance of each coordinate but no correlation: use the eigenvectors."
+
+
+def along(a, b):
+    """Whether two covariances, or two lists of eigenvalues, are equal up to one factor."""
+    return (a / a.norm() - b / b.norm()).abs().max() < 1e-5
 
 
 def accept_few(answer, inputs):
@@ -587,17 +702,19 @@ def accept_few(answer, inputs):
     if (answer.mean(0) - mean).square().sum() > 1e-8 * scale:
         return OFF_CENTRE
 
-    def near(other):
-        return (torch.cov(answer.T) - other).abs().max() < 1e-5 * scale
-
-    if near(S):
+    C = torch.cov(answer.T)
+    if (C - S).abs().max() < 1e-5 * scale:
         return None
-    factor = 2 * d / (2 * d - 1)
-    _, U = torch.linalg.eigh(S)
-    squared = (U * values**2) @ U.T
-    known = {BIASED: factor * S, SHORT: factor / d * S, ON_AXES: S.diag().diag(), NOT_ROOTED: squared}
-    for sentence, other in known.items():
-        if near(other) or (sentence != BIASED and near(factor * other)):
+    known = [
+        (BIASED, (C - 2 * d / (2 * d - 1) * S).abs().max() < 1e-5 * scale),
+        (SHORT, (C - 2 / (2 * d - 1) * S).abs().max() < 1e-5 * scale),
+        (SIZE, along(C, S)),
+        (NOT_ROOTED, along(C, S @ S)),
+        (ON_AXES, along(C, S.diag().diag())),
+        (COLUMNS, along(torch.linalg.eigvalsh(C), values)),
+    ]
+    for sentence, fits in known:
+        if fits:
             return sentence
     return f"The Fréchet distance of your points to the set is {float(metrics.frechet(answer, x)):.3g}; it should be 0."
 
@@ -626,7 +743,9 @@ FEW = Exercise(
         Wrong(few_off_centre, OFF_CENTRE),
         Wrong(few_biased, BIASED),
         Wrong(few_short, SHORT),
+        Wrong(few_too_long, SIZE),
         Wrong(few_not_rooted, NOT_ROOTED),
+        Wrong(few_by_rows, COLUMNS),
         Wrong(few_on_axes, ON_AXES),
     ],
 )
@@ -659,7 +778,7 @@ def by_hill_per_batch(a, b):
     """The effective number of modes in each batch instead of their number."""
 
     def numbers(labels):
-        p = torch.stack([(labels == m).double().mean(1) for m in range(10)], 1)
+        p = torch.stack([(labels == m).double().mean(1) for m in range(20)], 1)
         return torch.exp(-(p * p.clamp(min=1e-12).log()).sum(1))
 
     first, second = numbers(a), numbers(b)
@@ -673,6 +792,26 @@ def by_bootstrap(a, b):
     index = torch.randint(len(first), (2, 300, len(first)))
     draws = first[index[0]].mean(1) - second[index[1]].mean(1)
     return decided(first.mean() - second.mean(), draws.std(), 3.2)
+
+
+def both_errors(a, b):
+    """A more careful rule: the two errors added."""
+    first, second = metrics.mean_and_error(modes_per_batch(a)), metrics.mean_and_error(modes_per_batch(b))
+    return decided(first.mean - second.mean, first.error + second.error)
+
+
+def apart(pairs):
+    """Difference of the modes per batch in standard errors, (K, 2, R, N) -> (K,)."""
+    hits = modes_per_batch(pairs.flatten(0, 2)).unflatten(0, pairs.shape[:3])  # (K, 2, R)
+    return (hits[:, 0].mean(1) - hits[:, 1].mean(1)) / (hits.var(2).sum(1) / pairs.shape[2]).sqrt()
+
+
+def with_one(a, b):
+    return decided(apart(torch.stack([a, b])[None])[0], 1.0, 1.0)
+
+
+def with_two(a, b):
+    return decided(apart(torch.stack([a, b])[None])[0], 1.0, 2.0)
 
 
 def sign_only(a, b):
@@ -698,12 +837,25 @@ def pooled(a, b):
     return (first > second) - (first < second)
 
 
-EQUAL, PLAIN, TRAP = 24, 8, 8
+EQUAL, NEAR, PLAIN, TRAP = 24, 5, 8, 8
 ALWAYS = "You always name a winner: of two equal samplers one is ahead by chance, so compare with 3 standard errors."
 SMALL = "You name winners among equal samplers: your error is too small, since batches are the repeats, not samples."
+ONE = "You ask for one standard error of the difference: chance exceeds it in a third of the cases, so ask for three."
+TWO = "You ask for two standard errors of the difference, or 3 of one sampler's: compare with 3 sqrt(e_a**2 + e_b**2)."
+CHANCE = "You name winners among equal samplers: compare with three standard errors, 3 sqrt(e_a**2 + e_b**2)."
 FLIPPED = "Your winner is the less diverse sampler: return 1 when a hits more modes."
 NEVER = "You never name a winner: divide the spread by the root of the number of batches."
 POOLED = "You pooled the batches: count the modes within each batch, since that is what one user sees."
+
+
+def diagnosis(answer, pairs):
+    """Which threshold, in standard errors, gives these decisions, which name too many winners."""
+    z = apart(pairs)
+    as_repeats = 3 / pairs.shape[3] ** 0.5  # the error of R N particles in place of R batches
+    for sentence, times in ((ALWAYS, 0.0), (ONE, 1.0), (TWO, 2.0), (TWO, 1.96), (SMALL, as_repeats)):
+        if (answer == torch.where(z.abs() > times, z.sign(), 0.0)).all():
+            return sentence
+    return CHANCE
 
 
 def accept_decisions(answer, inputs):
@@ -720,27 +872,31 @@ def accept_decisions(answer, inputs):
         return POOLED
     if right < PLAIN / 2:
         return NEVER
-    wins = (equal != 0).sum()
-    if wins > 0.75 * EQUAL:
-        return ALWAYS
-    if wins > 2:
-        return SMALL
+    if (equal != 0).sum() > 2:
+        return diagnosis(answer, inputs[0])
     if right + (trap == due).sum() < PLAIN + TRAP - 3:
         return "You miss differences of many standard errors."
     return None
 
 
-def pairs_of_samplers(g, R=20, N=10):
-    """Batches of labels, (K, 2, R, N): EQUAL pairs, PLAIN pairs, TRAP pairs; every second one is swapped."""
+def equal_pairs(g, R, N):
+    """EQUAL pairs of equal samplers, NEAR of them such that chance has put them about 2.4 standard errors apart."""
+    pairs = torch.randint(20, (400, 2, R, N), generator=g)
+    order = (apart(pairs).abs() - 2.4).abs().argsort()
+    return list(pairs[torch.cat([order[:NEAR], order[NEAR:][torch.randperm(400 - NEAR, generator=g)[: EQUAL - NEAR]]])])
+
+
+def pairs_of_samplers(g, R=20, N=20):
+    """Batches of labels of 20 modes, (K, 2, R, N): EQUAL, PLAIN and TRAP pairs; every second one is swapped."""
 
     def drawn(weights):
         return torch.multinomial(torch.tensor(weights), R * N, replacement=True, generator=g).reshape(R, N)
 
-    def spread_out():  # eight modes of ten, all in each batch, and two of them twice
-        return torch.stack([torch.randperm(8, generator=g)[torch.arange(N) % 8] for _ in range(R)])
+    def spread_out():  # sixteen modes of twenty, all in each batch, and four of them twice
+        return torch.stack([torch.randperm(16, generator=g)[torch.arange(N) % 16] for _ in range(R)])
 
-    even, uneven = [1.0] * 10, [16.0, 4.0] + [1.0] * 8
-    pairs = [(drawn(even), drawn(even)) for _ in range(EQUAL)]
+    even, uneven = [1.0] * 20, [32.0, 8.0] + [1.0] * 18
+    pairs = [tuple(pair) for pair in equal_pairs(g, R, N)]
     pairs += [(drawn(even), drawn(uneven)) for _ in range(PLAIN)]
     pairs += [(spread_out(), drawn(even)) for _ in range(TRAP)]
     return (torch.stack([torch.stack(p[::-1] if i % 2 else p) for i, p in enumerate(pairs)]),)
@@ -758,10 +914,12 @@ DECIDE = Exercise(
     inputs=pairs_of_samplers,
     call=call_more_diverse,
     accept=accept_decisions,
-    right=[by_hill_per_batch, by_bootstrap],
+    right=[by_hill_per_batch, by_bootstrap, both_errors],
     wrong=[
         Wrong(sign_only, ALWAYS),
         Wrong(particles_as_repeats, SMALL),
+        Wrong(with_one, ONE),
+        Wrong(with_two, TWO),
         Wrong(flipped, FLIPPED),
         Wrong(spread_as_error, NEVER),
         Wrong(pooled, POOLED),
