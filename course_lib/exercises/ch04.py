@@ -578,7 +578,7 @@ def call_diverse(fn, seed):
 OVER = "You call the denoiser more than 40 times for each particle: once a level is the budget."
 NOTHING = "These are the particles of the plain denoiser: nothing in your answer repels."
 LEAK = "Your sets see each other: with size = 6 the first six particles changed when the next six did; keep sets apart."
-CLOSER = "Your samples lie on modes, but fewer than 7.8, as independent ones do: they attract, or are scattered."
+CLOSER = "Your samples hit fewer modes than independent ones, 7.8: they attract each other, or are scattered at random."
 TORN = "Less than .95 of your samples lie on a mode: push less, or only where the score can pull back."
 TOO_FEW = "You hit fewer than 9 of the 12 modes: this circle is larger; scale lengths and levels with the mode spacing."
 
