@@ -248,7 +248,7 @@ def test_gradients_flow_through_the_other_methods(name, g):
 
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_no_graph_is_kept_that_nobody_asked_for(name, g):
-    """Without gradients wanted, the answer carries none, even where the denoiser's own parameters do; wanted, it does."""
+    """Without gradients wanted, the answer carries none, even where the network's parameters do; wanted, it does."""
     torch.manual_seed(0)
     network, x = MLPDenoiser().double(), randn(g, 4, 2)
     with torch.no_grad():

@@ -62,7 +62,7 @@ def test_modes_are_crosses_and_circles(ax):
     assert not ax.patches
     plots.modes(ax, X, radius=0.3)
     assert [list(circle.center) for circle in ax.patches] == X.tolist()
-    assert {circle.radius for circle in ax.patches} == {0.3}
+    assert {(circle.radius, circle.get_fill()) for circle in ax.patches} == {(0.3, False)}
 
 
 def test_particles_are_dots_at_their_places(ax):
@@ -110,7 +110,7 @@ def test_field_draws_arrows(ax):
 
 def test_paths_follow_each_particle(ax):
     """One line per particle through all its places, and a dot at the last."""
-    xs = [X, X + 1, X * 2]
+    xs = [X, X * 2]
     assert plots.paths(ax, xs, color=plots.GREEN) is ax
     assert len(ax.lines) == 3
     for i, line in enumerate(ax.lines):
@@ -150,8 +150,7 @@ def test_animation_keeps_at_most_its_frames(monkeypatch):
             for k in range(count):
                 (dots,) = draw(k)
                 seen.append((axes.get_title(), np.array(dots.get_offsets())))
-            self.limits = axes.get_xlim()
-            seen.append(len(axes.collections))
+            seen.append((len(axes.collections), axes.get_xlim()))
 
     monkeypatch.setattr(plots, "FuncAnimation", Spy)
     xs = [X + i for i in range(11)]
@@ -159,17 +158,17 @@ def test_animation_keeps_at_most_its_frames(monkeypatch):
     assert frames_of(html) == 3
     assert [title for title, _ in seen[:3]] == ["step 0", "step 5", "step 10"]
     assert all(np.array_equal(offsets, xs[k].numpy()) for (_, offsets), k in zip(seen[:3], (0, 5, 10), strict=True))
-    assert seen[3] == 1
+    assert seen[3] == (1, (-1.6, 1.6))
     seen.clear()
-    plots.animate(xs[:2], centres=X, titles=["first", "second"])
+    plots.animate(xs[:2], centres=X, titles=["first", "second"], limit=3.0)
     assert [title for title, _ in seen[:2]] == ["first", "second"]
-    assert seen[2] == 2
+    assert seen[2] == (2, (-3.0, 3.0))
     assert not plt.get_fignums()
 
 
 def test_animation_plays_by_itself():
     """It is HTML with its pictures inside and a player, so that no kernel and no net is needed."""
-    html = plots.animate([X, X / 2], limit=3.0)
+    html = plots.animate([X, X / 2])
     assert frames_of(html) == 2
     assert html.data.count("data:image/png;base64,") == 2
     assert "<script" in html.data
