@@ -132,7 +132,8 @@ def effect(
     """A claim that something happens: measured, at the same `calls` of the network as its baseline, against a control.
 
     It is reproduced when `holds` is true of what was measured and false of the control, which must show no such thing;
-    testable=False says that it cannot be tested here. Raises ValueError for numbers that are not finite and for missing
+    testable=False says that it cannot be tested here. `calls` is their number, or, where something else was kept equal,
+    words that begin with "at ". Raises ValueError for numbers that are not finite and for missing
     words, TypeError for a control (or another number) that is no Estimate.
     """
     _check_words(number, sentence, control_how=control_how, calls=str(calls))
@@ -149,9 +150,10 @@ def effect(
     elif holds(control):
         verdict, reason = "not reproduced", "the control shows it as well"
     texts = {name: _estimate(value, unit, decimals) for name, value in estimates.items()}
+    cost = calls if str(calls).startswith("at ") else f"at the same network calls: {calls}"
     rows = (
         ("measured", texts["measured"]),
-        ("baseline", f"{texts['baseline']}, at the same network calls: {calls}"),
+        ("baseline", f"{texts['baseline']}, {cost}"),
         ("control", f"{texts['control']}: {control_how}"),
         ("published", published or "no number"),
     )

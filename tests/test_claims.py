@@ -259,3 +259,17 @@ def test_every_result_of_the_course_has_a_script_and_is_the_file_it_says():
     for name in shipped:
         assert stored(name)
         assert (claims.RESULTS.parent / "tools" / "precompute" / f"{name}.py").is_file()
+
+
+def test_a_claim_may_keep_something_else_equal_than_calls():
+    """Words that begin with "at " stand as they are; a number is a number of network calls."""
+    one = Estimate(1.0, 0.1, 5)
+    said = {
+        calls: dict(
+            effect("1.1", "A thing happens.", measured=one, baseline=one, control=Estimate(0.0, 0.1, 5), calls=calls,
+                   control_how="nothing is done", holds=lambda e: e.mean > 0.5).rows
+        )["baseline"]
+        for calls in (40, "at the same 4,000 training steps")
+    }  # fmt: skip
+    assert said[40].endswith(", at the same network calls: 40")
+    assert said["at the same 4,000 training steps"].endswith("n = 5), at the same 4,000 training steps")

@@ -326,6 +326,7 @@ def test_median_rule(g):
     assert median_bandwidth(d2).item() == pytest.approx(4 / math.log(4), rel=1e-14)
     assert median_bandwidth(d2[:2, :2]).item() == pytest.approx(1 / math.log(2), rel=1e-14)
     assert median_bandwidth(d2[:3, :3]).item() == pytest.approx(2 / math.log(3), rel=1e-14)
+    assert median_bandwidth(1e-6 * d2).item() == pytest.approx(4e-6 / math.log(4), rel=1e-12)
 
 
 def test_median_rule_where_particles_coincide():

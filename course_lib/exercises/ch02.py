@@ -637,7 +637,7 @@ QUIZ = [
             (
                 "All modes of the data are covered",
                 False,
-                "The chapter's runs have these losses with ten modes, and with few.",
+                "Two of the chapter's runs have these losses, one with ten modes and one with six.",
             ),
             (
                 "The samples have the law of the data",

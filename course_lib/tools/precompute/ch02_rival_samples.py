@@ -27,7 +27,9 @@ def main() -> None:
         for seed in range(5):
             run = watch(family, RING, RATES[best], seed, **options)
             if (run["counts"].numpy() != sweep[f"{name}_counts"][best, seed]).any():
-                raise RuntimeError(f"ch02_rival_samples: {name}, seed {seed}, is another run than the sweep's; redo both.")
+                raise RuntimeError(
+                    f"ch02_rival_samples: {name}, seed {seed}, is another run than the sweep's; redo both."
+                )
             kept.append(run["draw"](torch.Generator().manual_seed(seed)).float())
         results[name] = torch.stack(kept)  # (5, 2000, 2)
     save("ch02_rival_samples", results)
