@@ -89,6 +89,24 @@ LOSS = Exercise(
             loss_on_clean, "Your denoiser sees the clean points: give it x0 + sigma eps, or there is nothing to remove."
         ),
         Wrong(loss_with_variance, "Your noise has standard deviation sigma**2: (1.1) multiplies eps by sigma."),
+        Wrong(
+            lambda D, x0, sigma, eps, sigma_data: (
+                weight(sigma, sigma_data) * (D(x0 + sigma * eps, sigma) - x0 - sigma * eps) ** 2
+            ).mean(),
+            "You compare D with the noisy point it was given: the target is the clean point x0.",
+        ),
+        Wrong(
+            lambda D, x0, sigma, eps, sigma_data: (
+                weight(sigma, sigma_data) * (sigma * sigma_data) * (D(x0 + sigma * eps, sigma) - x0) ** 2
+            ).mean(),
+            "The denominator of the weight, sigma times sigma_data, is squared in (2.1).",
+        ),
+        Wrong(
+            lambda D, x0, sigma, eps, sigma_data: (
+                weight(sigma, sigma_data).mean() * ((D(x0 + sigma * eps, sigma) - x0) ** 2).mean()
+            ),
+            "You average the weight and the error apart: each row's error has its own weight, so multiply first.",
+        ),
         Wrong(loss_without_squares, "sigma and sigma_data enter the weight of (2.1) squared."),
         Wrong(
             lambda D, x0, sigma, eps, sigma_data: (D(x0 + sigma * eps, sigma) - x0).square().mean(),
@@ -411,7 +429,7 @@ WINDOW = Exercise(
         ),
         Wrong(
             lambda w, low, high: lambda sigma: w if low <= sigma < high else 1.0,
-            "The ends are swapped: the interval of (2.6) leaves out low and includes high.",
+            "You include low and leave out high: in (2.6) it is the other way round.",
         ),
         Wrong(
             lambda w, low, high: lambda sigma: w if low <= sigma <= high else 1.0,
@@ -536,6 +554,10 @@ GAN_LOSSES = Exercise(
         Wrong(
             lambda a, b: (softplus(a).mean() + softplus(-b).mean(), rivals.generator_loss(b)),
             "Your critic gives high values to fakes: both of its signs are swapped.",
+        ),
+        Wrong(
+            lambda a, b: (softplus(a).mean() + softplus(-b).mean(), softplus(b).mean()),
+            "All your signs are swapped: -log sigmoid(a) is softplus(-a), so mind the minus.",
         ),
         Wrong(
             lambda a, b: (rivals.critic_loss(a, b) / 2, rivals.generator_loss(b)),
