@@ -142,13 +142,7 @@ def effect(
         if not all(hasattr(value, part) for part in ("mean", "error", "n")):
             raise TypeError(f"Claim {number}: {name} must be an Estimate(mean, error, n), got {type(value).__name__}.")
         _finite(number, **{f"{name}.mean": value.mean, f"{name}.error": value.error})
-    verdict, reason = "reproduced", ""
-    if not testable:
-        verdict = "cannot be tested here"
-    elif not holds(measured):
-        verdict, reason = "not reproduced", "what was measured does not show it"
-    elif holds(control):
-        verdict, reason = "not reproduced", "the control shows it as well"
+    verdict, reason = _judged(holds, measured, control) if testable else ("cannot be tested here", "")
     texts = {name: _estimate(value, unit, decimals) for name, value in estimates.items()}
     cost = calls if str(calls).startswith("at ") else f"at the same network calls: {calls}"
     rows = (
@@ -159,6 +153,15 @@ def effect(
     )
     numbers = {name: (float(value.mean), float(value.error), int(value.n)) for name, value in estimates.items()}
     return Claim(number, "effect", sentence, verdict, reason, rows, numbers, ledger_only)
+
+
+def _judged(holds: Callable[[Estimate], bool], measured: Estimate, control: Estimate) -> tuple[str, str]:
+    """The verdict of one test on what was measured and on the control, and the reason where it is not reproduced."""
+    if not holds(measured):
+        return "not reproduced", "what was measured does not show it"
+    if holds(control):
+        return "not reproduced", "the control shows it as well"
+    return "reproduced", ""
 
 
 def _estimate(value: Estimate, unit: str, decimals: int) -> str:
