@@ -39,11 +39,11 @@ def guided(
                 x0 = shifted = denoiser(x + shift, sigma)
             else:
                 shifted = x0 + sigma_data**2 / (sigma**2 + sigma_data**2) * shift
+            x0 = x0 if outer else x0.detach()
             log_w = sum(potential(x + shift, shifted, sigma) for potential in potentials)
             if not isinstance(log_w, Tensor):  # no potential is active at this level
-                return x0 if outer else x0.detach()
+                return x0
             (force,) = torch.autograd.grad(log_w, shift, create_graph=outer)
-        x0 = x0 if outer else x0.detach()
         return x0 + sigma**2 * _limited(force, (x0 - x) / sigma**2, relative, clip)
 
     return pulled
@@ -56,11 +56,10 @@ def _limited(force: Tensor, score: Tensor, relative: float | None, clip: float |
     columns = (-1, *[1] * (force.ndim - 1))
     length = force.flatten(1).norm(dim=1)
     ratio = score.flatten(1).norm(dim=1) / length.where(length > 0, torch.ones_like(length))
-    if relative is not None:
-        force, ratio = force * (relative * ratio).reshape(columns), torch.full_like(ratio, 1 / max(relative, 1e-30))
-    if clip is not None:
-        force = force * (clip * ratio).clamp(max=1.0).reshape(columns)
-    return force
+    if relative is None:
+        return force * (clip * ratio).clamp(max=1.0).reshape(columns)
+    share = relative if clip is None else min(relative, clip)
+    return force * (share * ratio).reshape(columns)
 
 
 def switch(level: float, above: Denoiser, below: Denoiser) -> Denoiser:

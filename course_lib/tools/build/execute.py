@@ -162,10 +162,8 @@ def joined(outputs: list) -> list:
 
 def unfit_outputs(master: Master, notebook: nbformat.NotebookNode) -> Iterator[Problem]:
     """Warnings have no place on a page, and a caption belongs to exactly one figure."""
-    lines, captioned = (
-        cell_lines(master),
-        {b.source for b in master.blocks if isinstance(b, Code) and b.options.get("caption")},
-    )
+    lines = cell_lines(master)
+    captioned = {b.source for b in master.blocks if isinstance(b, Code) and b.options.get("caption")}
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         at = locate(cell.source, 1, lines)
         for output in cell.outputs:
