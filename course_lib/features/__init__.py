@@ -1,0 +1,60 @@
+"""Features: maps from latents and pictures to numbers, (N, C, H, W) -> (N, d).
+
+`latents` holds what a repulsive force looks at, `embeddings` and `clip` what a metric looks at, `inception` and
+`networks` the networks behind them, `tiny` loads the shipped ones and holds the oracle, `images` resizes. Like
+`metrics` this package re-exports its functions: `from course_lib.features import channel_mean`.
+"""
+
+from course_lib.features.clip import CLIP, load_clip
+from course_lib.features.embeddings import (
+    Embedding,
+    default_embedding,
+    embed,
+    gram,
+    gram_style,
+    location,
+    location_embedding,
+    style,
+    style_embedding,
+)
+from course_lib.features.images import resize_clean
+from course_lib.features.inception import Inception, inception
+from course_lib.features.latents import (
+    RandomCNN,
+    StyleClassifier,
+    cell_means,
+    channel_mean,
+    decoded,
+    rule_of_thirds,
+    thirds_mean,
+    upper_triangle,
+)
+from course_lib.features.tiny import Oracle, Reading, load_network
+
+__all__ = [
+    "CLIP",
+    "Embedding",
+    "Inception",
+    "Oracle",
+    "RandomCNN",
+    "Reading",
+    "StyleClassifier",
+    "cell_means",
+    "channel_mean",
+    "decoded",
+    "default_embedding",
+    "embed",
+    "gram",
+    "gram_style",
+    "inception",
+    "load_clip",
+    "load_network",
+    "location",
+    "location_embedding",
+    "resize_clean",
+    "rule_of_thirds",
+    "style",
+    "style_embedding",
+    "thirds_mean",
+    "upper_triangle",
+]
