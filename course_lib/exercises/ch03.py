@@ -80,7 +80,7 @@ EXPECTED = Exercise(
             "That is the most that N draws could hit; on average some draws land on the same mode.",
         ),
     ],
-    home="course_lib.metrics.coverage:expected_modes",
+    home="course_lib.metrics.modes:expected_modes",
 )
 
 
@@ -192,7 +192,7 @@ THREE = Exercise(
         Wrong(counts_near, "Your third number counts samples: divide it by N for the share on a mode."),
         Wrong(nearest_sample, "You took the nearest sample of each centre: take the nearest centre of each sample."),
     ],
-    home="course_lib.metrics.coverage:modes_hit",
+    home="course_lib.metrics.modes:modes_hit",
 )
 
 

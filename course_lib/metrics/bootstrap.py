@@ -42,11 +42,14 @@ def bootstrap(
     """Standard error of any statistic of R batches, by drawing R of them again and again (3.10), (R, ...) -> Estimate.
 
     The first axis is what was independent (batches, seeds), so resample that, not single particles. Raises ValueError
-    for fewer than two batches or draws. Source: Efron (1979).
+    for fewer than two batches or draws, or a statistic that is not finite. Source: Efron (1979).
     """
     values = _repeats(values, "bootstrap")
     if draws < 2:
         raise ValueError(f"bootstrap: draws must be at least 2, got {draws}.")
     index = torch.randint(len(values), (draws, len(values)), generator=generator)
     resampled = torch.stack([torch.as_tensor(statistic(values[i]), dtype=torch.float64) for i in index])
-    return Estimate(float(statistic(values)), resampled.std().item(), len(values))
+    estimate = Estimate(float(statistic(values)), resampled.std().item(), len(values))
+    if not torch.tensor(estimate, dtype=torch.float64).isfinite().all():
+        raise ValueError("bootstrap: the statistic must be finite for every draw; look at what it does with repeats.")
+    return estimate

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from course_lib.metrics.checks import checked, unit
+
 
 def hill(p: Tensor, q: float = 1.0) -> Tensor:
     """Hill number of order q, the effective number of kinds (sum_m p_m**q)**(1 / (1 - q)) (3.3), (M,) -> ().
@@ -61,11 +63,29 @@ def rke(k: Tensor) -> Tensor:
     return spectrum_number(k, 2)
 
 
-def spectrum_number(k: Tensor, q: float) -> Tensor:
-    """Equation (3.4) for a kernel matrix that is known to be good, (N, N) -> (); order 2 needs no eigenvalues."""
+def vendi_features(phi: Tensor, q: float = 1.0) -> Tensor:
+    """Vendi score of order q of features with the cosine kernel (3.4), (N, d) -> ().
+
+    From the eigenvalues of Z' Z instead of Z Z' where d < N, for features Z of length 1: O(N d min(N, d)). At most d.
+    Differentiable. Raises ValueError for shapes that do not fit, values that are not finite, a feature vector of length
+    0, or q < 0. Sources as `vendi`.
+    """
+    Z = unit(checked(phi, "vendi_features: phi", least=1), "vendi_features")
+    if not q >= 0:
+        raise ValueError(f"vendi_features: the order q must be at least 0, got {q}.")
+    N, d = Z.shape
+    return spectrum_number(Z.T @ Z if d < N else Z @ Z.T, q, N)
+
+
+def spectrum_number(k: Tensor, q: float, N: int | None = None) -> Tensor:
+    """Equation (3.4) for a kernel matrix that is known to be good, (N, N) -> (); order 2 needs no eigenvalues.
+
+    Any matrix with the same eigenvalues but zeros will do, if N is given.
+    """
+    N = len(k) if N is None else N
     if q == 2:
-        return len(k) ** 2 / k.square().sum()
-    p = torch.linalg.eigvalsh(k / len(k))
+        return N**2 / k.square().sum()
+    p = torch.linalg.eigvalsh(k / N)
     rounding = p.max() * len(p) * torch.finfo(p.dtype).eps
     return _order(p.where(p > rounding, torch.zeros_like(p)), q)
 
@@ -73,12 +93,15 @@ def spectrum_number(k: Tensor, q: float) -> Tensor:
 def in_batch_similarity(phi: Tensor) -> Tensor:
     """Mean cosine of two different members of a batch (3.5), (N, d) -> ().
 
-    Computed in O(N d). Raises ValueError at N = 1 or for a feature vector of length 0. Source: Corso et al. (2024).
+    Computed in O(N d). Raises ValueError at N = 1, or for a feature vector of length 0 or not finite. Source: Corso et
+    al. (2024).
     """
     N = len(phi)
     if phi.ndim != 2 or N < 2:
         raise ValueError(f"in_batch_similarity: needs (N, d) with N >= 2, got {tuple(phi.shape)}.")
     length = phi.norm(dim=1, keepdim=True)
+    if not length.isfinite().all():
+        raise ValueError("in_batch_similarity: phi holds vectors of no finite length; look at the samples behind them.")
     if not (length > 0).all():
         raise ValueError("in_batch_similarity: a feature vector of length 0 has no direction; remove it.")
     return ((phi / length).sum(0).square().sum() - N) / (N * (N - 1))

@@ -1,0 +1,71 @@
+"""The linear algebra behind a Frechet distance: no matrix root, and no product that symmetry makes superfluous."""
+
+import torch
+from torch import Tensor
+
+SMALL = 256  # matrices up to this size are multiplied as they are
+CERTAIN = 1e-10  # eigenvalues are taken where they are known to give the sum of roots to this share of the trace
+
+
+def _symmetric(left: Tensor, cross: Tensor, right: Tensor) -> Tensor:
+    return torch.cat([torch.cat([left, cross], 1), torch.cat([cross.T, right], 1)])
+
+
+def gram(x: Tensor) -> Tensor:
+    """x' x by halves, of which the one below the diagonal is copied, (N, d) -> (d, d)."""
+    d = x.shape[1]
+    if d <= SMALL:
+        return x.T @ x
+    left, right = x[:, : d // 2], x[:, d // 2 :]
+    return _symmetric(gram(left), left.T @ right, gram(right))
+
+
+def congruence(R: Tensor, S: Tensor) -> Tensor:
+    """R S R' for a triangle R (zeros below the diagonal) and a symmetric S, by halves, (d, d), (d, d) -> (d, d).
+
+    A third of the products that two full ones take.
+    """
+    h = len(S) // 2
+    if len(S) <= SMALL:
+        return R @ S @ R.T
+    R1, R12, R2, S12, S2 = R[:h, :h], R[:h, h:], R[h:, h:], S[:h, h:], S[h:, h:]
+    U, V = R1 @ S12, R12 @ S2
+    Y = (U + V / 2) @ R12.T
+    return _symmetric(congruence(R1, S[:h, :h]) + Y + Y.T, (U + V) @ R2.T, congruence(R2, S2))
+
+
+def triangle(S: Tensor) -> Tensor | None:
+    """The triangle R with R' R = S, or None unless S is clearly of full rank, (d, d) -> (d, d)."""
+    L, failed = torch.linalg.cholesky_ex(S)
+    pivots = L.detach().diagonal()
+    return None if failed or pivots.min() < 1e-6 * pivots.max() else L.T
+
+
+def factor(S: Tensor) -> Tensor:
+    """A triangle A with A' A = S, of fewer rows than columns where S is singular, (d, d) -> (r, d), r <= d."""
+    R = triangle(S)
+    if R is not None:
+        return R
+    values, vectors = torch.linalg.eigh(S)
+    there = values > values[-1].clamp(min=0) * len(S) * torch.finfo(S.dtype).eps
+    return torch.linalg.qr(values[there].sqrt()[:, None] * vectors[:, there].T, mode="r")[1]
+
+
+def root_trace(P: Tensor, trace: Tensor) -> Tensor | None:
+    """Sum of the roots of the eigenvalues of P, or None if rounding could cost more than CERTAIN of `trace`.
+
+    (r, r), () -> (). An eigenvalue p is known to eps times the largest, so its root to that over 2 sqrt(p): little
+    for a well-conditioned P, half of all digits for a singular one.
+    """
+    if not len(P):
+        return P.sum()  # a set that does not vary
+    values = torch.linalg.eigvalsh(P)
+    error = torch.finfo(P.dtype).eps * values.detach()[-1]
+    if not values.detach()[0] > error or (error / values.detach().sqrt()).sum() / 2 > CERTAIN * trace:
+        return None
+    return values.sqrt().sum()
+
+
+def nuclear(A: Tensor, B: Tensor) -> Tensor:
+    """Nuclear norm of A B', the sum of its singular values, exact at any rank, (n, d), (m, d) -> ()."""
+    return torch.linalg.svdvals(A @ B.T).sum()
