@@ -1,32 +1,76 @@
 """Stable Diffusion as a denoiser: the one file that knows timesteps, variance-preserving scaling, prediction types."""
 
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
+from course_lib import models
 from course_lib.denoisers import Denoiser
+from course_lib.samplers import Step, ddim, sample
+from course_lib.seeds import Noise
+
+Text = str | list[str] | Tensor
 
 
 class StableDiffusion:
     """Wraps a diffusers pipeline so that its latents obey x = x0 + sigma eps (1.1) and its network is a denoiser.
 
-    `pipe` needs unet, vae, text_encoder, tokenizer and scheduler. Latents are (N, 4, H / 8, W / 8), already multiplied
-    by the autoencoder's scaling factor. Raises ValueError for a prediction type other than epsilon or v_prediction.
+    `pipe` needs unet, vae, text_encoder, tokenizer and scheduler. Latents are (N, 4, h, w), h and w an eighth of the
+    picture's (a quarter for `tiny`), already multiplied by the autoencoder's scaling factor. str() of it says which
+    model runs where. Raises ValueError for a prediction type other than epsilon or v_prediction.
     """
 
-    def __init__(self, pipe):
-        self.pipe = pipe
+    def __init__(self, pipe, name: str = "pipeline"):
+        from diffusers import DDIMScheduler
+
+        self.pipe, self.name = pipe, name
         self.prediction = pipe.scheduler.config.prediction_type
         if self.prediction not in ("epsilon", "v_prediction"):
             raise ValueError(f"StableDiffusion: needs prediction type epsilon or v_prediction, got {self.prediction}.")
-        abar = pipe.scheduler.alphas_cumprod.double()
+        with models.quiet():
+            self._scheduler = DDIMScheduler.from_config(pipe.scheduler.config)  # its levels, never its step
+        abar = self._scheduler.alphas_cumprod.double()
+        final = torch.as_tensor(self._scheduler.final_alpha_cumprod, dtype=torch.float64)
         self._sigmas = ((1 - abar) / abar).sqrt()  # one per timestep, increasing
-        final = torch.as_tensor(pipe.scheduler.final_alpha_cumprod, dtype=torch.float64)
         self._last = ((1 - final) / final).sqrt()
+
+    @classmethod
+    def load(
+        cls, name: str | Path = "auto", dtype: torch.dtype | None = None, device: str | torch.device | None = None
+    ) -> "StableDiffusion":
+        """A model by its name in the registry ("tiny", "sd2"), a folder, or the id of a hub repository.
+
+        "auto" is Stable Diffusion 2 where its weights and a GPU with enough memory are here, else tiny. A name never
+        downloads, an id (owner/name or owner/name@revision) does. device: a GPU where there is one, else the CPU;
+        dtype: float16 on a GPU, float32 for tiny and on the CPU. Raises FileNotFoundError for a model that is not here.
+        """
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        name, folder = models.locate(str(name), device)
+        if dtype is None:
+            dtype = torch.float32 if name == "tiny" or device.type == "cpu" else torch.float16
+        return cls(models.pipeline(folder, dtype, device), name)
+
+    def __str__(self) -> str:
+        return f"{self.name} on {self.device} in {str(self.pipe.unet.dtype).removeprefix('torch.')}"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.pipe.unet.parameters()).device
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of one particle's latents, (4, 64, 64) for Stable Diffusion 2 and (4, 12, 12) for tiny."""
+        config = self.pipe.unet.config
+        return config.in_channels, config.sample_size, config.sample_size
 
     def levels(self, steps: int) -> Tensor:
         """Noise levels of the pipeline's own schedule (1.10), ending where it ends, -> (steps + 1,) float64."""
-        self.pipe.scheduler.set_timesteps(steps)
-        return torch.cat([self._sigmas[self.pipe.scheduler.timesteps.cpu()], self._last.reshape(1)])
+        self._scheduler.set_timesteps(steps)
+        return torch.cat([self._sigmas[self._scheduler.timesteps], self._last.reshape(1)])
 
     def start(self, noise: Tensor, sigmas: Tensor) -> Tensor:
         """Latents at the first level from standard normal noise as the pipeline has them, sqrt(1 + sigma**2) eps."""
@@ -34,60 +78,115 @@ class StableDiffusion:
 
     @torch.no_grad()
     def embed(self, text: str | list[str]) -> Tensor:
-        """Text embeddings of one or several prompts, -> (prompts, tokens, width)."""
+        """Text embeddings of one or several prompts (8.1), -> (prompts, tokens, width)."""
         texts = [text] if isinstance(text, str) else list(text)
         tokenizer = self.pipe.tokenizer
         ids = tokenizer(
             texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
         ).input_ids
-        return self.pipe.text_encoder(ids.to(self.pipe.device))[0]
+        return self.pipe.text_encoder(ids.to(self.device))[0]
 
-    def _timestep(self, sigma: Tensor) -> Tensor:
+    def _timestep(self, sigma: float) -> int:
         """The timestep whose noise level is sigma; raises ValueError for a level the schedule does not have."""
-        gap = (self._sigmas.log() - torch.as_tensor(sigma).double().cpu().log()).abs()
-        t = gap.argmin()
-        if gap[t] > 1e-3:
-            raise ValueError(
-                f"StableDiffusion: sigma = {float(sigma):.4g} is no level of the schedule; use levels(steps)."
-            )
+        t = int((self._sigmas - sigma).abs().argmin())
+        if not abs(math.log(self._sigmas[t] / sigma) if sigma > 0 else math.inf) <= 1e-3:
+            raise ValueError(f"StableDiffusion: sigma = {sigma:.4g} is no level of the schedule; use levels(steps).")
         return t
 
-    def _x0(self, x: Tensor, sigma: Tensor, embeddings: Tensor) -> Tensor:
-        """Clean latents from the network's epsilon or v (1.9), in float32, (N, 4, h, w) -> (N, 4, h, w)."""
-        unet = self.pipe.unet
-        scale = (1 + sigma**2).rsqrt()  # z = scale * x has variance 1
-        z, t = (scale * x).to(unet.dtype), self._timestep(sigma).to(x.device)
-        out = unet(z, t, embeddings.to(unet.dtype)).sample.float()
+    def _x0(self, x: Tensor, sigma: float, embeddings: Tensor) -> Tensor:
+        """Clean latents from the network's epsilon or v (8.4), in float32, (N, 4, h, w) -> (N, 4, h, w)."""
+        x, scale = x.float(), (1 + sigma**2) ** -0.5
+        z = (scale * x).to(embeddings.dtype)  # variance 1 (8.3); asking the network for its dtype takes a millisecond
+        out = self.pipe.unet(z, self._timestep(sigma), embeddings).sample.float()
         if self.prediction == "epsilon":
-            return x.float() - sigma.float() * out
-        return (scale**2 * x - sigma * scale * out).float()
+            return x - sigma * out
+        return scale**2 * x - sigma * scale * out
 
-    def prompt(self, text: str | Tensor, negative: str | Tensor = "", w=7.5) -> Denoiser:
+    def prompt(self, text: Text, negative: Text = "", w=7.5, chunk: int | None = None) -> Denoiser:
         """The denoiser of a prompt under classifier-free guidance (2.5), one doubled batch a call.
 
-        text and negative are strings or embeddings (1 or N, tokens, width); w a number or a function of sigma. Where w
-        is 1 the negative half is not computed. Equal to `cfg` of two prompts.
+        text and negative are one string, N strings or embeddings (1 or N, tokens, width); w a number or a function of
+        sigma. Where w is 1 the negative half is not computed. The network sees at most `chunk` particles at a time.
+        Equal to `cfg` of two prompts. Raises ValueError when the prompts are neither one nor N.
         """
-        positive, other = (self.embed(p) if isinstance(p, str) else p for p in (text, negative))
+        dtype = self.pipe.unet.dtype
+        positive, other = ((p if isinstance(p, Tensor) else self.embed(p)).to(dtype) for p in (text, negative))
 
         def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
-            sigma = torch.as_tensor(sigma, device=x.device)
-            weight = w(sigma) if callable(w) else w
-            conditional = positive.expand(len(x), -1, -1)
-            if weight == 1:
-                return self._x0(x, sigma, conditional)
-            both = torch.cat([other.expand(len(x), -1, -1), conditional])
-            x0_u, x0_c = self._x0(torch.cat([x, x]), sigma, both).chunk(2)
-            return x0_u + weight * (x0_c - x0_u)
+            weight, sigma = w(sigma) if callable(w) else w, float(sigma)
+
+            def guided(x: Tensor, positive: Tensor, other: Tensor) -> Tensor:
+                if weight == 1:
+                    return self._x0(x, sigma, positive)
+                x0_u, x0_c = self._x0(torch.cat([x, x]), sigma, torch.cat([other, positive])).chunk(2)
+                return x0_u + weight * (x0_c - x0_u)
+
+            return _in_chunks(guided, chunk, x, _one_each(positive, len(x)), _one_each(other, len(x)))
 
         return denoiser
 
-    def encode(self, images: Tensor) -> Tensor:
-        """Images in [-1, 1], (N, 3, H, W), to latents (N, 4, H / 8, W / 8): the mean of the autoencoder's posterior."""
+    def encode(self, images: Tensor, chunk: int | None = None) -> Tensor:
+        """Images in [-1, 1], (N, 3, H, W), to latents (N, 4, h, w): the mean of the autoencoder's posterior (8.2)."""
         vae = self.pipe.vae
-        return vae.encode(images.to(vae.dtype)).latent_dist.mean.float() * vae.config.scaling_factor
+        mean = _in_chunks(lambda part: vae.encode(part).latent_dist.mean, chunk, images.to(vae.dtype))
+        return mean.float() * vae.config.scaling_factor
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents to images in [-1, 1], (N, 4, h, w) -> (N, 3, 8 h, 8 w)."""
+    def decode(self, latents: Tensor, chunk: int | None = None) -> Tensor:
+        """Latents to images (8.2), (N, 4, h, w) -> (N, 3, H, W), in [-1, 1] but for a little over- and undershoot."""
         vae = self.pipe.vae
-        return vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample.float()
+        z = latents.to(vae.dtype) / vae.config.scaling_factor
+        return _in_chunks(lambda part: vae.decode(part).sample, chunk, z).float()
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompt: Text,
+        seeds: Iterable[int] | None = None,
+        noise: Tensor | None = None,
+        steps: int = 25,
+        w: float | Callable[[Tensor], float] = 7.5,
+        negative: Text = "",
+        step: Step = ddim,
+        method: Callable[[Denoiser], Denoiser] | None = None,
+        chunk: int | None = 8,
+        decode: bool = True,
+    ) -> Tensor:
+        """Pictures of a prompt, one per seed, -> (N, 3, H, W) float32 in [-1, 1]; with decode=False their latents.
+
+        A seed is the pipeline's: seed i starts where diffusers does with a generator seeded i, whatever N. `noise`
+        (N, 4, h, w), standard normal, starts there instead; the seeds are then only what a noisy step draws from.
+        Without either there is one picture a prompt. `method` takes the denoiser and returns one, for instance
+        lambda D: guided(D, Repulsion(30.)). At most `chunk` particles go through a network at a time.
+        """
+        positive = prompt if isinstance(prompt, Tensor) else self.embed(prompt)
+        if isinstance(seeds, int):
+            raise ValueError(f"generate: seeds must name the pictures one by one, got {seeds}; write range({seeds}).")
+        if seeds is None:
+            seeds = range(len(positive) if noise is None else len(noise))
+        draws = Noise(seeds, self.device, torch.float32)
+        if noise is None:
+            noise = draws.randn(*self.shape)
+        N = len(draws.generators)
+        if len(noise) != N:
+            raise ValueError(f"generate: {N} seeds for {len(noise)} particles of noise; give one each.")
+        denoiser, sigmas = self.prompt(positive, negative, w, chunk), self.levels(steps)
+        if method is not None:
+            denoiser = method(denoiser)
+        x = sample(denoiser, self.start(noise.to(self.device), sigmas), sigmas, step, randn_like=draws.randn_like)
+        z = x.float() * float((1 + sigmas[-1] ** 2).rsqrt())  # the pipeline's last latents have this scale
+        return self.decode(z, chunk).clamp(-1, 1) if decode else z
+
+
+def _one_each(embeddings: Tensor, N: int) -> Tensor:
+    """Embeddings (1 or N, tokens, width) -> (N, tokens, width)."""
+    if len(embeddings) not in (1, N):
+        raise ValueError(f"StableDiffusion: {len(embeddings)} prompts for {N} particles; give one, or one each.")
+    return embeddings.expand(N, -1, -1)
+
+
+def _in_chunks(network: Callable[..., Tensor], chunk: int | None, *tensors: Tensor) -> Tensor:
+    """network(*tensors) with at most `chunk` rows of them at a time, so that memory does not grow with N."""
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"StableDiffusion: chunk must be at least 1, got {chunk}; None is everything at once.")
+    parts = zip(*(tensor.split(chunk or len(tensor)) for tensor in tensors))
+    return torch.cat([network(*part) for part in parts])

@@ -1,13 +1,15 @@
 """Stable Diffusion as a denoiser: against diffusers' own pipeline, for both prediction types."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from course_lib.denoisers import cfg, interval
 from course_lib.guidance import Repulsion, cads, guided
-from course_lib.samplers import ddpm, sample, scaled_linear
+from course_lib.models import MODELS, TINY, quiet
+from course_lib.samplers import ddim, ddpm, sample, scaled_linear
 from course_lib.seeds import Noise
 from course_lib.stable_diffusion import StableDiffusion
 
@@ -265,3 +267,215 @@ def test_gradients_reach_the_latents(sd):
     (gradient,) = torch.autograd.grad(sd.prompt("a cat")(x, sigma).sum(), x)
     assert gradient.isfinite().all()
     assert (gradient != 0).any()
+
+
+@torch.no_grad()
+def test_generate_draws_the_pipeline_s_pictures(sd):
+    """Seed i is diffusers' generator seeded i; pictures within 1e-4, from seeds and from given noise."""
+    options = {"num_inference_steps": 5, "guidance_scale": 7.5, "negative_prompt": ["red"] * 2, "output_type": "pt"}
+    generators = [torch.Generator().manual_seed(seed) for seed in (3, 8)]
+    theirs = 2 * sd.pipe(["a cat", "a dog"], generator=generators, **options).images - 1
+    ours = sd.generate(["a cat", "a dog"], seeds=[3, 8], steps=5, negative="red")
+    assert ours.shape == (2, 3, 64, 64)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+    assert ours.std() > 0.1
+    assert ours.abs().max() <= 1
+    theirs = 2 * sd.pipe(["a cat"] * 2, latents=latents(), **options).images - 1
+    torch.testing.assert_close(sd.generate("a cat", None, latents(), 5, 7.5, "red"), theirs, rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_without_seeds_there_is_one_picture_a_prompt(sd):
+    """Seeds 0, 1, ...; the defaults are the pipeline's: 7.5, DDIM, no negative prompt; 25 steps; text or embeddings."""
+    assert sd.generate("a cat", steps=1).shape == (1, 3, 64, 64)
+    two = sd.generate(["a cat", "a dog"], steps=2)
+    assert torch.equal(two, sd.generate(sd.embed(["a cat", "a dog"]), range(2), steps=2, w=7.5, negative="", step=ddim))
+    sigmas = sd.levels(25)
+    x = sample(sd.prompt("a cat"), sd.start(Noise([0], dtype=torch.float32).randn(4, 8, 8), sigmas), sigmas)
+    z = x * (1 + sigmas[-1] ** 2).rsqrt().float()
+    torch.testing.assert_close(sd.generate("a cat", decode=False), z, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_everything_generate_is_told_matters(sd):
+    """Prompt, seeds, noise, steps, w, negative prompt, step and method each move the latents; decode makes pictures."""
+    base = {"prompt": "a cat", "seeds": [0], "steps": 2, "decode": False}
+    plain = sd.generate(**base)
+    for change in (
+        {"prompt": "a dog"}, {"seeds": [1]}, {"noise": latents(2)[1:]}, {"steps": 3}, {"w": 3.0}, {"negative": "red"},
+        {"step": ddpm}, {"method": lambda D: lambda x, sigma: 0.5 * D(x, sigma)},
+    ):  # fmt: skip
+        assert not torch.allclose(sd.generate(**{**base, **change}), plain, atol=1e-3), change
+    assert torch.equal(sd.generate(**{**base, "decode": True}), sd.decode(plain).clamp(-1, 1))
+    pair = {**base, "seeds": [0, 1], "w": 2.0}
+    pushed = sd.generate(**pair, method=lambda D: guided(D, Repulsion(500.0)))
+    assert not torch.allclose(pushed, sd.generate(**pair), atol=1e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("step", [ddim, ddpm])
+def test_chunks_change_memory_and_nothing_else(sd, calls, step):
+    """Whatever the chunk, the same latents; the network never sees more than two rows for each particle of it."""
+    options = {"steps": 2, "w": 2.0, "step": step, "decode": False}
+    whole = sd.generate("a cat", range(5), chunk=5, **options)
+    assert calls == [10, 10]
+    for chunk, sizes in ((1, [2] * 5), (2, [4, 4, 2]), (8, [10]), (None, [10])):
+        calls.clear()
+        torch.testing.assert_close(sd.generate("a cat", range(5), chunk=chunk, **options), whole, rtol=1e-4, atol=1e-4)
+        assert calls == sizes * 2
+    calls.clear()
+    sd.generate("a cat", range(5), **{**options, "w": lambda sigma: 1.0 if sigma > 1 else 3.0}, chunk=3)
+    assert calls == [3, 2, 6, 4]
+    calls.clear()
+    sd.generate("a cat", range(9), steps=1)
+    assert calls == [16, 2]
+
+
+@torch.no_grad()
+def test_a_force_sees_all_particles_whatever_the_chunk(sd):
+    """Chunks are for the network only: repulsion in chunks of one is repulsion of all."""
+    options = {"steps": 2, "w": 2.0, "decode": False, "method": lambda D: guided(D, Repulsion(500.0))}
+    whole = sd.generate("a cat", range(3), **options)
+    torch.testing.assert_close(sd.generate("a cat", range(3), chunk=1, **options), whole, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_pictures_are_coded_in_chunks_too(sd, monkeypatch):
+    z, sizes = latents(5), []
+    decode = sd.pipe.vae.decode
+    whole = sd.decode(z)
+    monkeypatch.setattr(sd.pipe.vae, "decode", lambda z: sizes.append(len(z)) or decode(z))
+    torch.testing.assert_close(sd.decode(z, chunk=2), whole, rtol=1e-4, atol=1e-4)
+    assert sizes == [2, 2, 1]
+    encode = sd.pipe.vae.encode
+    again = sd.encode(whole)
+    monkeypatch.setattr(sd.pipe.vae, "encode", lambda images: sizes.append(len(images)) or encode(images))
+    torch.testing.assert_close(sd.encode(whole, chunk=3), again, rtol=1e-4, atol=1e-4)
+    assert sizes == [2, 2, 1, 3, 2]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_pictures_are_float32_and_near(sd, dtype):
+    """Network, autoencoder and text encoder in half precision; latents in between stay float32."""
+    half = copy.copy(sd.pipe)
+    for part in ("unet", "vae", "text_encoder"):
+        setattr(half, part, copy.deepcopy(getattr(sd.pipe, part)).to(dtype))
+    ours = StableDiffusion(half)
+    pictures = ours.generate("a cat", steps=2, w=2.0)
+    assert pictures.dtype == ours.generate("a cat", steps=1, decode=False).dtype == torch.float32
+    assert (pictures - sd.generate("a cat", steps=2, w=2.0)).abs().mean() < 0.02
+    assert str(ours) == f"pipeline on cpu in {str(dtype)[6:]}"
+
+
+@pytest.mark.parametrize(("options", "sentence"), [
+    ({"seeds": 4}, r"seeds must name the pictures one by one, got 4; write range\(4\)"),
+    ({"prompt": ["a", "b", "c"], "seeds": [0, 1]}, "3 prompts for 2 particles; give one, or one each"),
+    ({"negative": ["a", "b"]}, "2 prompts for 1 particles"),
+    ({"chunk": 0}, "chunk must be at least 1, got 0"),
+    ({"chunk": -1}, "chunk must be at least 1, got -1"),
+    ({"seeds": []}, "at least one particle"),
+    ({"seeds": [1], "noise": latents()}, "1 seeds for 2 particles of noise; give one each"),
+])  # fmt: skip
+def test_what_does_not_fit_is_refused(sd, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        sd.generate(**{"prompt": "a cat", "steps": 1, **options})
+
+
+@torch.no_grad()
+def test_any_scheduler_s_levels_are_used_without_touching_it(tiny_pipe):
+    """Stable Diffusion 2 comes with PNDM: its levels are DDIM's, and the pipeline keeps its own scheduler as it is."""
+    from diffusers import PNDMScheduler
+
+    pipe = copy.copy(tiny_pipe)
+    pipe.scheduler = PNDMScheduler.from_config(tiny_pipe.scheduler.config, skip_prk_steps=True)
+    theirs = StableDiffusion(tiny_pipe)
+    ours = StableDiffusion(pipe)
+    assert torch.equal(ours.levels(7), theirs.levels(7))
+    assert pipe.scheduler.num_inference_steps is None
+    assert ours.prediction == theirs.prediction
+
+
+def of_stable_diffusion_2s_size(tokenizer, prediction: str, size: int):
+    """Stable Diffusion 2's parts by its published configuration, on the meta device: shapes without numbers."""
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    text = CLIPTextConfig(
+        hidden_size=1024, intermediate_size=4096, num_hidden_layers=23, num_attention_heads=16, projection_dim=512,
+        hidden_act="gelu", max_position_embeddings=77, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+    )  # fmt: skip
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(
+            sample_size=size, in_channels=4, out_channels=4, block_out_channels=(320, 640, 1280, 1280),
+            attention_head_dim=(5, 10, 20, 20), cross_attention_dim=1024, use_linear_projection=True,
+        )  # fmt: skip
+        vae = AutoencoderKL(
+            block_out_channels=(128, 256, 512, 512), down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4, layers_per_block=2, latent_channels=4, sample_size=8 * size,
+        )  # fmt: skip
+        encoder = CLIPTextModel(text)
+    scheduler = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, prediction_type=prediction
+    )
+    return SimpleNamespace(unet=unet, vae=vae, text_encoder=encoder, tokenizer=tokenizer, scheduler=scheduler)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("prediction", "size"), [("epsilon", 64), ("v_prediction", 96)])
+def test_the_adapter_fits_stable_diffusion_2(tiny_tokenizer, prediction, size):
+    """Latents 4 x 64 x 64 (base) or 4 x 96 x 96, 77 tokens x 1024, on a device that holds no number."""
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.model_max_length = 77
+    sd = StableDiffusion(of_stable_diffusion_2s_size(tokenizer, prediction, size))
+    assert sd.shape == (4, size, size)
+    embeddings = sd.embed(["a cat", "a dog"])
+    assert embeddings.shape == (2, 77, 1024)
+    x = torch.empty(2, *sd.shape, device="meta")
+    x0 = sd.prompt(embeddings, chunk=1)(sd.start(x, sd.levels(25)), sd.levels(25)[3])
+    assert (x0.shape, x0.dtype, x0.device.type) == (x.shape, torch.float32, "meta")
+    images = sd.decode(x0)
+    assert images.shape == (2, 3, 8 * size, 8 * size)
+    assert sd.encode(images).shape == x.shape
+    parts = (sd.pipe.unet, sd.pipe.vae, sd.pipe.text_encoder)
+    numbers = [sum(parameter.numel() for parameter in part.parameters()) for part in parts]
+    assert round(numbers[0] / 1e6) == 866
+    assert sum(numbers) * 2 / 1e6 == pytest.approx(MODELS["sd2"].megabytes, rel=0.01)  # half precision
+    assert sum(numbers) * 2 / 1e9 < MODELS["sd2"].memory
+
+
+# the model that ships
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """diffusers' own pipeline of the shipped folder, as somebody without course_lib would load it."""
+    from diffusers import StableDiffusionPipeline
+
+    with quiet():
+        pipe = StableDiffusionPipeline.from_pretrained(TINY)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def test_the_shipped_folder_is_diffusers_own(shipped):
+    """One prompt, nothing else, and a picture comes out."""
+    (picture,) = shipped("a red circle", num_inference_steps=10).images
+    assert picture.size == (48, 48)
+    assert len(set(picture.getdata())) > 20
+
+
+@torch.no_grad()
+def test_the_shipped_models_pictures_are_the_pipelines(shipped):
+    """DDIM at guidance 7.5: latents and pictures within 1e-4 of diffusers', seed by seed."""
+    sd = StableDiffusion.load(TINY, device="cpu")
+    seeds, options = [5, 6], {"num_inference_steps": 25, "guidance_scale": 7.5, "num_images_per_prompt": 2}
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    theirs = shipped("a red circle", generator=generators, output_type="latent", **options).images
+    ours = sd.generate("a red circle", seeds, decode=False)
+    assert ours.shape == (2, 4, 12, 12)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+    assert theirs.std() > 0.5
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    theirs = 2 * shipped("a red circle", generator=generators, output_type="pt", **options).images - 1
+    torch.testing.assert_close(sd.generate("a red circle", seeds), theirs, rtol=0, atol=1e-4)
