@@ -31,6 +31,19 @@ def score(denoiser: Denoiser, x: Tensor, sigma: Tensor | float) -> Tensor:
     return (denoiser(x, sigma) - x) / sigma**2
 
 
+def jacobian(denoiser: Denoiser, x: Tensor, sigma: Tensor | float) -> Tensor:
+    """Jacobian of D with respect to x, one matrix per particle, (N, d) -> (N, d, d).
+
+    For an exact denoiser it is the covariance of x0 given x over sigma**2 (5.10): near 1 along the data, near 0 across.
+    d backward passes; particles must not see each other. Source: Efron (2011) for the exact case.
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        x0 = denoiser(x, sigma)
+        rows = [torch.autograd.grad(x0[:, i].sum(), x, retain_graph=True)[0] for i in range(x.shape[1])]
+    return torch.stack(rows, 1)
+
+
 class GaussianMixture:
     """A mixture of M round Gaussians whose noisy density (1.2), score (1.3) and denoiser are exact.
 

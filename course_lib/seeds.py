@@ -1,5 +1,6 @@
-"""Where sampling starts: one generator per particle, coupled noise, and choosing among many."""
+"""Where sampling starts: one generator per particle, coupled noise, choosing among many, the length of a seed."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -58,3 +59,40 @@ def select_from_many(phi: Tensor, n: int, first: int = 0) -> Tensor:
         distance = torch.minimum(distance, (phi - phi[chosen[-1]]).square().sum(1))
         distance[chosen] = -1  # a taken one is never taken again, even among coinciding candidates
     return torch.tensor(chosen, device=phi.device)
+
+
+def chi_nll(z: Tensor) -> Tensor:
+    """|z|**2 / 2 - (d - 1) log |z|: minus the log density of a seed's length, but for a constant (6.5), -> (N,).
+
+    Its minimum is at |z| = sqrt(d - 1). Computed in float64: in float32 its terms cancel to about .01 at d = 16,384.
+    """
+    d, r2 = z[0].numel(), z.flatten(1).double().square().sum(1)
+    return r2 / 2 - (d - 1) / 2 * r2.log()
+
+
+def chi_score(z: Tensor) -> Tensor:
+    """How many standard deviations a seed's length is off its mean, (|z| - E|z|) / sd (6.4), (N, *shape) -> (N,).
+
+    E|z| = sqrt(2) Gamma((d + 1) / 2) / Gamma(d / 2), about sqrt(d - 1/2), with standard deviation about .707; float64.
+    """
+    d = z[0].numel()
+    mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
+    return (z.flatten(1).double().norm(dim=1) - mean) / math.sqrt(d - mean**2)
+
+
+def gaussian_kl(z: Tensor) -> Tensor:
+    """d KL(N(m, v) | N(0, 1)) for the mean m and variance v of a seed's coordinates (6.12), (N, *shape) -> (N,)."""
+    flat = z.flatten(1)
+    m, v = flat.mean(1), flat.var(1, unbiased=False)
+    return flat.shape[1] / 2 * (m**2 + v - 1 - v.log())
+
+
+def combined(z: Tensor, weights: Tensor | None = None) -> Tensor:
+    """A seed made of several, sum_k w_k z_k / sqrt(sum_k w_k**2) (6.14), (K, *shape) -> (*shape).
+
+    Again standard normal for independent seeds; their mean is too short by sqrt(K). Source: Bodin et al. (2024).
+    """
+    w = torch.ones(len(z)) if weights is None else torch.as_tensor(weights)
+    if len(w) != len(z) or not w.square().sum() > 0:
+        raise ValueError(f"combined: needs one weight for each of the {len(z)} seeds, not all 0, got {tuple(w.shape)}.")
+    return torch.tensordot(w.to(z) / w.to(z).norm(), z, dims=1)

@@ -194,7 +194,7 @@ def cited_equations() -> list[tuple[str, str]]:
 
 
 def test_the_equations_that_the_library_cites_are_in_the_chapters():
-    """So do the declarations of the exercises."""
+    """So do the declarations of the exercises; the numbers of a chapter that is not written yet are trusted."""
     project, chapters, names = masters()
     known = {label.removeprefix("eq-").replace("-", ".") for label in names.equations}
     cited = cited_equations()
@@ -202,4 +202,6 @@ def test_the_equations_that_the_library_cites_are_in_the_chapters():
         for exercise in project.declared(master.number).exercises.values():
             cited += [(f"exercise {exercise.id}", number) for number in CITED.findall(exercise.equation)]
     assert len(cited) >= 40
+    written = {str(master.number) for master in chapters}
+    cited = [(place, number) for place, number in cited if number.split(".")[0] in written]
     assert [f"{place} ({number})" for place, number in cited if number not in known] == []

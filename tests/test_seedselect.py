@@ -1,0 +1,219 @@
+"""SeedSelect: gradients through the sampler, losses in closed form, norms, and what it reaches in the plane."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from course_lib import seeds, seedselect
+from course_lib.denoisers import MLPDenoiser, ring
+from course_lib.samplers import dpmpp_2m, scaled_linear, trajectory
+
+SIGMAS = scaled_linear(12)
+
+
+@pytest.fixture
+def net():
+    before = torch.random.get_rng_state()
+    torch.manual_seed(0)
+    made = MLPDenoiser(2, width=256, depth=4).double().requires_grad_(False)
+    torch.random.set_rng_state(before)
+    return made
+
+
+def rare(weight=0.02):
+    weights = torch.full((8,), (1 - weight) / 7, dtype=torch.float64)
+    weights[0] = weight
+    return ring(8, radius=4.0, s=0.15, weights=weights)
+
+
+def plain(denoiser, z, keep=1):
+    """The same run without checkpoints."""
+    states = [state.x for state in trajectory(denoiser, SIGMAS[0] * z, SIGMAS)]
+    return states[-1] if keep == 1 else torch.stack(states[-keep:])
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_checkpointed_gradients_are_equal_bit_for_bit(net, keep, g):
+    z = torch.randn(4, 2, generator=g, dtype=torch.float64)
+    slopes = []
+    for run in (seedselect.sampler(net, SIGMAS, keep=keep), lambda z: plain(net, z, keep)):
+        z = z.detach().requires_grad_()
+        out = run(z)
+        out.square().sum().backward()
+        slopes.append((out.detach(), z.grad))
+    assert slopes[0][0].shape == ((4, 2) if keep == 1 else (3, 4, 2))
+    for ours, theirs in zip(*slopes):
+        assert torch.equal(ours, theirs)
+
+
+def kept_bytes(denoiser, z, sigmas):
+    """Bytes that autograd keeps for the backward pass."""
+    total = 0
+
+    def pack(tensor):
+        nonlocal total
+        total += tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        for state in trajectory(denoiser, sigmas[0] * z, sigmas):
+            z = state.x
+    return total
+
+
+def test_checkpoints_keep_latents_instead_of_activations(net, g):
+    z = torch.randn(16, 2, generator=g, dtype=torch.float64, requires_grad=True)
+    assert kept_bytes(seedselect.checkpointed(net), z, scaled_linear(20)) < 0.05 * kept_bytes(net, z, scaled_linear(20))
+
+
+def test_sampler_takes_a_start_and_a_step(net, g):
+    z = torch.randn(3, 2, generator=g, dtype=torch.float64)
+    half = seedselect.sampler(net, SIGMAS, start=lambda z: SIGMAS[0] * z / 2)
+    torch.testing.assert_close(half(2 * z), seedselect.sampler(net, SIGMAS)(z))
+    assert not torch.allclose(seedselect.sampler(net, SIGMAS, step=dpmpp_2m())(z), seedselect.sampler(net, SIGMAS)(z))
+
+
+V, MU = torch.tensor([[3.0, 4.0], [0.0, 2.0]]).double(), torch.tensor([0.0, 1.0]).double()
+
+
+def test_losses_by_hand():
+    double = seedselect.semantic(lambda x: 2 * x, MU)(V / 2)
+    torch.testing.assert_close(double, torch.tensor([18**0.5, 1.0]).double())
+    torch.testing.assert_close(seedselect.semantic(lambda x: x, MU, "cosine")(V), torch.tensor([0.2, 0.0]).double())
+    torch.testing.assert_close(seedselect.appearance(MU)(V), torch.tensor([18**0.5, 1.0]).double())
+    others = torch.stack([MU, MU + torch.tensor([0.0, 3.0])])
+    expected = -torch.log_softmax(-torch.tensor([[18**0.5, 3.0], [1.0, 2.0]]).double(), 1)
+    torch.testing.assert_close(seedselect.contrastive(lambda x: x, others, 0)(V), expected[:, 0])
+    torch.testing.assert_close(seedselect.contrastive(lambda x: x, others, 1)(V), expected[:, 1])
+    total = seedselect.over_last(lambda x: x.sum(1), [0.25, 0.75])(torch.stack([V, 2 * V]))
+    torch.testing.assert_close(total, 1.75 * V.sum(1))
+
+
+def test_a_loss_at_its_minimum_has_a_finite_gradient():
+    x = MU.expand(1, 2).clone().requires_grad_()
+    (slope,) = torch.autograd.grad(seedselect.appearance(MU)(x).sum(), x)
+    assert slope.abs().max() == 0
+
+
+def test_bootstrap_centroid_is_a_mean_of_members(g):
+    """Of one: a reference. Of many: variance s**2 (1 - 1 / n) / m, as sampling with replacement has."""
+    references = torch.randn(5, 2, generator=g, dtype=torch.float64)
+    one = seedselect.bootstrap_centroid(references, 1, g)
+    assert (references == one).all(1).any()
+    draws = torch.stack([seedselect.bootstrap_centroid(references, 3, g) for _ in range(4000)])
+    expected = references.var(0, unbiased=False) / 3
+    assert (draws.var(0) / expected - 1).abs().max() < 4 * (2 / 4000) ** 0.5
+
+
+@pytest.mark.parametrize("d", [2, 256, 16_384])
+def test_length_statistics_against_scipy(d, g):
+    z = torch.randn(3, d, generator=g)
+    r, law = z.double().norm(dim=1).numpy(), stats.chi(d)
+    expected = (r - law.mean()) / law.std()
+    torch.testing.assert_close(seeds.chi_score(z), torch.as_tensor(expected), atol=1e-4, rtol=0)
+    nll = torch.as_tensor(-law.logpdf(r))
+    torch.testing.assert_close(seeds.chi_nll(z).diff(), nll.diff(), atol=1e-6, rtol=1e-9)
+
+
+def test_chi_nll_is_least_on_the_shell():
+    """At |z|**2 = d - 1 its gradient is zero; in float32 input too."""
+    z = torch.ones(1, 101) * (100 / 101) ** 0.5
+    z.requires_grad_()
+    (slope,) = torch.autograd.grad(seeds.chi_nll(z).sum(), z)
+    assert slope.abs().max() < 1e-6
+    assert (seeds.chi_nll(1.1 * z) > seeds.chi_nll(z)).all()
+    assert (seeds.chi_nll(0.9 * z) > seeds.chi_nll(z)).all()
+
+
+def test_gaussian_kl_by_hand():
+    """Two coordinates with mean m and variance v: d / 2 (m**2 + v - 1 - log v)."""
+    z = torch.tensor([[1.0, 3.0], [-1.0, 1.0]]).double()
+    torch.testing.assert_close(seeds.gaussian_kl(z), torch.tensor([4.0, 0.0]).double())
+
+
+def test_combined_seeds_stay_on_the_shell(g):
+    z = torch.randn(5, 16_384, generator=g)
+    assert abs(seeds.chi_score(seeds.combined(z)[None])) < 4
+    assert seeds.chi_score(z.mean(0)[None]) < -50  # their mean is 1 / sqrt(5) as long
+    torch.testing.assert_close(seeds.combined(z, torch.tensor([0.0, 2.0, 0.0, 0.0, 0.0])), z[1])
+    mixed = seeds.combined(z, torch.tensor([3.0, 4.0, 0.0, 0.0, 0.0]))
+    torch.testing.assert_close(mixed, 0.6 * z[0] + 0.8 * z[1])
+
+
+def test_seedselect_reaches_a_rare_mode_and_narrows_it(g):
+    D = rare()
+    target, run = D.means[0], seedselect.sampler(D, scaled_linear(20))
+    z = torch.randn(60, 2, generator=g, dtype=torch.float64)
+    near = lambda x: (x - target).norm(dim=1) < 0.6  # noqa: E731
+    assert near(run(z)).double().mean() < 0.15
+    long = seedselect.seedselect(run, z, seedselect.appearance(target), iterations=60)
+    early = seedselect.seedselect(run, z, seedselect.appearance(target), iterations=60, stop=near)
+    x, y = run(long.z), run(early.z)
+    assert near(x).double().mean() > 0.8
+    assert near(y).double().mean() == pytest.approx(near(x).double().mean().item(), abs=0.1)
+    assert x[near(x)].std(0).mean() < 0.7 * y[near(y)].std(0).mean()  # a centroid takes the spread away
+    assert early.iterations[near(y)].double().mean() < 40
+
+
+def test_the_best_seed_is_kept(g):
+    """A learning rate that overshoots: the loss of what is returned is the lowest of the run."""
+    run = seedselect.sampler(rare(), SIGMAS)
+    z = torch.randn(5, 2, generator=g, dtype=torch.float64)
+    loss = seedselect.appearance(torch.zeros(2, dtype=torch.float64))
+    found = seedselect.seedselect(run, z, loss, iterations=8, lr=3.0)
+    torch.testing.assert_close(loss(run(found.z)), found.loss)
+    torch.testing.assert_close(found.history.amin(0), found.loss)
+    assert found.history.shape == (8, 5)
+    assert (found.loss <= loss(run(z))).all()
+
+
+def test_norm_control_keeps_seeds_on_the_shell(g):
+    """A loss that wants longer seeds: without control it gets them."""
+    z = torch.randn(4, 256, generator=g, dtype=torch.float64)
+    ways = {"none": {}, "chi": {"prior": seeds.chi_nll, "weight": 100.0}, "renormalised": {"renormalise": True}}
+    score = {}
+    for name, way in ways.items():
+        found = seedselect.seedselect(lambda z: z, z, lambda x: -x.flatten(1).square().sum(1), iterations=20, **way)
+        score[name] = seeds.chi_score(found.z)
+    assert (score["none"] > 20).all()
+    assert (score["chi"].abs() < 4).all()
+    torch.testing.assert_close(score["renormalised"], seeds.chi_score(z), atol=1e-6, rtol=0)
+
+
+def test_a_seed_does_not_see_the_batch(g):
+    run = seedselect.sampler(rare(), SIGMAS)
+    z, loss = torch.randn(3, 2, generator=g, dtype=torch.float64), seedselect.appearance(rare().means[0])
+    whole = seedselect.seedselect(run, z, loss, iterations=5).z
+    torch.testing.assert_close(seedselect.seedselect(run, z[1:2], loss, iterations=5).z, whole[1:2])
+
+
+def test_best_of_takes_each_particle_its_own():
+    candidates = torch.tensor([[[3.0], [1.0]], [[2.0], [5.0]]])
+    assert seedselect.best_of(lambda z: z, lambda x: x[:, 0], candidates).tolist() == [[2.0], [1.0]]
+
+
+Z = torch.zeros(2, 2)
+
+
+@pytest.mark.parametrize(
+    ("made", "error", "sentence"),
+    [
+        (lambda: seedselect.sampler(None, SIGMAS, keep=0), ValueError, "between 1 and the 12 steps, got 0"),
+        (lambda: seedselect.semantic(None, MU, "l1"), ValueError, "euclidean or cosine, got 'l1'"),
+        (lambda: seedselect.contrastive(None, V, 2), ValueError, "one of the 2 classes, got 2"),
+        (lambda: seedselect.over_last(None, [1.0])(torch.stack([Z, Z])), ValueError, "each of the 2 kept steps, got 1"),
+        (lambda: seedselect.bootstrap_centroid(Z, 0, torch.Generator()), ValueError, "at least 1, got 0"),
+        (lambda: seeds.combined(Z, torch.zeros(2)), ValueError, "not all 0"),
+        (lambda: seedselect.seedselect(None, Z, None, iterations=0), ValueError, "iterations >= 1"),
+        (
+            lambda: seedselect.seedselect(lambda z: z, Z, lambda x: x.sum(1) * math.nan),
+            FloatingPointError,
+            "the loss became",
+        ),
+    ],
+)
+def test_bad_input_gets_a_sentence(made, error, sentence):
+    with pytest.raises(error, match=sentence):
+        made()
