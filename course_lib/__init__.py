@@ -6,11 +6,19 @@ denoiser. Import from the module that holds the method, so that the import says 
 denoisers         exact and trained denoisers, the score, classifier-free guidance
 samplers          noise levels, step formulas, and the one loop: trajectory, sample
 guidance          guided, kernels, repulsion and the other potentials, SVGD, SPELL, condition annealing
-seeds             one generator per particle, coupled noise, choosing among many
-metrics           coverage, Hill numbers, Vendi, similarity, Frechet distance, standard errors
+seeds             one generator per particle, coupled noise, choosing among many, the length of a seed
+seedselect        SeedSelect: gradients through the sampler choose a seed
+metrics           modes, effective numbers, Frechet and kernel distances, neighbours, similarities, standard errors
 training          the denoising loss and the training loop
+manifolds         circle, sphere and swiss roll with exact denoiser, distance and sampler
+constraints       steps and weights that keep sampling on the manifold: MPGD, DPS, MCG, CFG++
+penalties         differentiable distances to the data, and how they fail
+dimension         intrinsic dimension, coding rate
+world             the small image world: factors, a differentiable renderer, captions
+features          maps from latents and images to features, embeddings, and the oracle
 rivals            a GAN and a VAE in the plane
 stable_diffusion  the adapter, the only module that knows timesteps
+models            the registry of models: where they come from, under which terms, how they are found
 plots             figures from arrays
 claims            claims with baseline, control and verdict; stored results
 exercises         declarations of the exercises; check, fallback and quiz

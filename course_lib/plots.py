@@ -81,6 +81,23 @@ def paths(ax, xs: Sequence, color: str = BLUE):
     return particles(ax, way[-1], color=color)
 
 
+def images(pictures, columns: int = 8, titles: Sequence[str] | None = None, size: float = 0.9, marked: Sequence = ()):
+    """Pictures (N, 3, H, W) in [-1, 1] in rows of `columns`, with titles; `marked` ones have a frame -> figure."""
+    pictures = (_array(pictures).transpose(0, 2, 3, 1).clip(-1, 1) + 1) / 2
+    rows = -(-len(pictures) // columns)
+    height = size * (1.25 if titles is not None else 1.05)
+    fig, axes = figure(columns, rows, width=size, height=height, squeeze=False)
+    for i, ax in enumerate(axes.flat):
+        ax.axis("off")
+        if i < len(pictures):
+            ax.imshow(pictures[i])
+        if titles is not None and i < len(titles):
+            ax.set_title(titles[i], fontsize=8)
+        if i in marked:
+            ax.add_patch(plt.Rectangle((0, 0), 1, 1, fill=False, ec=RED, lw=3, transform=ax.transAxes))
+    return fig
+
+
 def curve(ax, x, mean, error=None, label: str | None = None, index: int = 0):
     """A line with its own colour and marker, and error bars if given, all (n,) -> ax."""
     ax.errorbar(

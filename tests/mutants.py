@@ -26,7 +26,7 @@ AREAS = {
     "denoisers": ("denoisers", "samplers"),
     "samplers": ("samplers",),
     "guidance": ("guidance",),
-    "metrics": ("metrics", "guidance", "samplers"),
+    "metrics": ("metrics", "metrics_frechet", "metrics_images", "guidance", "samplers"),
 }
 OPERATORS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult, ast.MatMult: ast.Mult,

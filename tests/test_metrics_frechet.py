@@ -159,6 +159,16 @@ def test_every_way_to_the_distance_gives_the_same(n, m, g, monkeypatch):
             assert frechet(left(a), right(b)).item() == pytest.approx(plain, rel=1e-9)
 
 
+def test_as_many_rows_as_features_are_no_triangle(g, monkeypatch):
+    """One sample more than features gives a square factor, which is not to be halved like Cholesky's."""
+    monkeypatch.setattr(linear, "SMALL", 1)
+    for _ in range(10):
+        a, b = correlated(g, 3, 2), correlated(g, 30, 2)
+        plain = (a.mean(0) - b.mean(0)).square().sum() + a.T.cov().trace() + b.T.cov().trace()
+        plain = plain - 2 * torch.linalg.eigvals(a.T.cov() @ b.T.cov()).sqrt().real.sum()
+        assert frechet(a, b).item() == pytest.approx(plain.item(), rel=1e-9)
+
+
 def degenerate(g):
     """Sets with more samples than features whose covariance is singular or nearly so."""
     x = correlated(g, 40, 6)

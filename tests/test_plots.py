@@ -201,3 +201,46 @@ def test_slider_links_to_its_pictures(monkeypatch):
     pictures = [bytes(child.value) for child in stack.children]
     assert all(picture.startswith(b"\x89PNG") for picture in pictures)
     assert links == [((control, "index"), (stack, "selected_index"))]
+
+
+def pictures(n, height=4, width=6):
+    """Pictures that are all different, beyond [-1, 1] here and there, with tensors that carry gradients."""
+    return (torch.arange(n * 3 * height * width).reshape(n, 3, height, width) / 40 % 2.6 - 1.3).requires_grad_()
+
+
+def test_images_stand_in_rows_as_they_are():
+    """[-1, 1] becomes [0, 1], what is beyond is cut, colours are last; row by row, with nothing in the empty places."""
+    fig = plots.images(pictures(5), columns=3)
+    due = (pictures(5).detach().clamp(-1, 1).permute(0, 2, 3, 1).numpy() + 1) / 2
+    assert len(fig.axes) == 6
+    for i, ax in enumerate(fig.axes):
+        assert not ax.axison
+        assert ax.get_title() == ""
+        assert not ax.patches
+        assert ax.get_subplotspec().rowspan.start == i // 3
+        assert ax.get_subplotspec().colspan.start == i % 3
+        assert len(ax.images) == (i < 5)
+        if i < 5:
+            np.testing.assert_allclose(ax.images[0].get_array(), due[i], atol=1e-6)
+    assert fig.get_size_inches().tolist() == pytest.approx([3 * 0.9, 2 * 0.9 * 1.05])
+    plt.close(fig)
+
+
+def test_images_have_titles_and_frames():
+    """A title each, a red frame around the marked ones, room for both; eight stand in a row if nothing is said."""
+    fig = plots.images(pictures(9).detach().numpy(), titles=list("abcdefghi"), marked=[1, 8], size=0.5)
+    assert [ax.get_title() for ax in fig.axes] == [*"abcdefghi", *[""] * 7]
+    assert [ax.get_subplotspec().rowspan.start for ax in fig.axes].count(0) == 8
+    framed = {i: ax.patches for i, ax in enumerate(fig.axes) if ax.patches}
+    assert set(framed) == {1, 8}
+    for (frame,) in framed.values():
+        assert to_hex(frame.get_edgecolor()) == plots.RED.lower()
+        assert not frame.get_fill()
+        assert frame.get_bbox().bounds == (0, 0, 1, 1)
+        assert frame.get_linewidth() >= 2
+    assert fig.get_size_inches().tolist() == pytest.approx([8 * 0.5, 2 * 0.5 * 1.25])
+    plt.close(fig)
+    one = plots.images(pictures(1), columns=1, titles=["only"], marked=torch.tensor([0]))
+    (ax,) = one.axes
+    assert (ax.get_title(), len(ax.images), len(ax.patches)) == ("only", 1, 1)
+    plt.close(one)

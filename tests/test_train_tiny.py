@@ -149,17 +149,27 @@ def test_schedule_rises_and_falls():
     assert loop._schedule(7999, 8000) < 1e-6
 
 
-def test_the_rate_follows_the_schedule(tmp_path):
-    """With AdamW's first and second moments at rest each step has the length of its own rate."""
+def test_cooling_cuts_a_longer_run_off():
+    """The cosine of 5600 steps, taken to zero by a straight line over the last 780 of 4800."""
+    got = np.array([loop._cooled(step, 4800, 5600, 780) for step in range(4800)])
+    cosine = np.array([loop._schedule(step, 5600) for step in range(4800)])
+    np.testing.assert_array_equal(got[:4021], cosine[:4021])
+    np.testing.assert_allclose(got[4020:], cosine[4020:] * np.arange(780, 0, -1) / 780, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cool", [None, (50, 8)])
+def test_the_rate_follows_the_schedule(tmp_path, cool):
+    """Where the slope never changes, each step of AdamW has the length of its own rate."""
     weight, seen = nn.Parameter(torch.tensor([0.0])), []
 
     def loss(step, g):
         seen.append(weight.item())
         return weight.sum()
 
-    loop.fit("one", nn.ParameterList([weight]), loss, 40, tmp_path, lr=0.01, decay=0.0)
+    loop.fit("one", nn.ParameterList([weight]), loss, 40, tmp_path, lr=0.01, decay=0.0, cool=cool)
     steps = -np.diff([*seen, weight.item()])
-    np.testing.assert_allclose(steps, [0.01 * loop._schedule(k, 40) for k in range(40)], rtol=1e-3, atol=1e-7)
+    due = [loop._schedule(k, 40) if cool is None else loop._cooled(k, 40, *cool) for k in range(40)]
+    np.testing.assert_allclose(steps, 0.01 * np.array(due), rtol=1e-3, atol=1e-7)
 
 
 def test_batches_differ_between_parts_and_steps():
@@ -448,6 +458,9 @@ def test_unet_learns_v_with_its_weight(monkeypatch, asked):
         assert value.item() == pytest.approx(error**2 * weight.mean().item(), rel=1e-3, abs=1e-4)
     assert asked.name == "unet"
     assert asked.settings["average"] == 0.999
+    for steps, cool in ((4800, (5600, 780)), (9, (10, 1)), (1, (1, 1))):
+        parts.train_unet(None, None, None, None, steps, "cpu")
+        assert asked.settings["cool"] == cool
 
 
 def test_unet_sees_all_levels_noise_and_dropped_captions(monkeypatch, asked):
@@ -766,6 +779,23 @@ def files(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def check_weights(folder, made):
+    """All in half precision; the text encoder is CLIP's own; each reader's file fits its network."""
+    halves = [name for name in made if name.endswith(".safetensors")]
+    assert len(halves) == 3 + 1 + len(READERS)
+    for name in halves:
+        weights = load_file(folder / name)
+        assert {value.dtype for value in weights.values()} <= {torch.float16, torch.int64}
+    text, clip = (
+        load_file(folder / "text_encoder/model.safetensors"),
+        load_file(folder / "clip/model.safetensors"),
+    )
+    shared = {key.removeprefix("text_model."): value for key, value in clip.items() if key.startswith("text_model.")}
+    assert all(torch.equal(value, shared[key.removeprefix("text_model.")]) for key, value in text.items())
+    for name in READERS:
+        build(name).load_state_dict(load_file(folder / f"{name}.safetensors"))
+
+
 def test_command_makes_a_folder_that_diffusers_loads(few, monkeypatch, tmp_path, capsys):
     """One step a part, stopped after the autoencoder and taken up again, and once more when nothing is left to train.
 
@@ -785,6 +815,7 @@ def test_command_makes_a_folder_that_diffusers_loads(few, monkeypatch, tmp_path,
     log = (parsed.work / "log.txt").read_text().splitlines()
     assert [line.split()[:5] for line in log] == [[name, "step", "1", "of", "1"] for name in parts.STEPS]
     made = files(parsed.out)
+    assert {path.stat().st_mode & 0o777 for path in parsed.out.rglob("*") if path.is_file()} == {0o644}
     assert {path.rsplit(".", 1)[-1] for path in made} <= {"safetensors", "json", "txt", "md", "SHA256SUMS"}
     sums = dict(reversed(line.split("  ")) for line in made.pop("SHA256SUMS").decode().splitlines())
     assert sums == {path: hashlib.sha256(text).hexdigest() for path, text in made.items()}
@@ -797,19 +828,7 @@ def test_command_makes_a_folder_that_diffusers_loads(few, monkeypatch, tmp_path,
     picture = pipe("a red circle", num_inference_steps=2, output_type="np", generator=seeded(0)).images
     assert picture.shape == (1, 48, 48, 3)
     assert StableDiffusion.load(str(parsed.out), device="cpu").shape == (4, 12, 12)
-    halves = [name for name in made if name.endswith(".safetensors")]
-    assert len(halves) == 3 + 1 + len(READERS)
-    for name in halves:
-        weights = load_file(parsed.out / name)
-        assert {value.dtype for value in weights.values()} <= {torch.float16, torch.int64}
-    text, clip = (
-        load_file(parsed.out / "text_encoder/model.safetensors"),
-        load_file(parsed.out / "clip/model.safetensors"),
-    )
-    shared = {key.removeprefix("text_model."): value for key, value in clip.items() if key.startswith("text_model.")}
-    assert all(torch.equal(value, shared[key.removeprefix("text_model.")]) for key, value in text.items())
-    for name in READERS:
-        build(name).load_state_dict(load_file(parsed.out / f"{name}.safetensors"))
+    check_weights(parsed.out, made)
 
     assert command.main(parsed) == 0
     assert (parsed.work / "log.txt").read_text().splitlines() == log

@@ -469,13 +469,16 @@ def test_draw_fixes_continuous_factors(name):
 
 
 def test_draws_follow_their_generator():
-    """The same seed draws the same, a generator goes on, another seed draws another."""
+    """The same seed draws the same, a generator goes on as far whatever is fixed, another seed draws another."""
     g = seeded(2)
     first, second = world.draw(9, g), world.draw(9, g)
     again = world.draw(9, seeded(2))
     assert all(torch.equal(v, getattr(first, k)) for k, v in vars(again).items())
     assert not torch.equal(first.x, second.x)
     assert not torch.equal(first.x, world.draw(9, seeded(3)).x)
+    fixing = seeded(2)
+    world.draw(9, fixing, shape="circle", x=0.5, y=(0.1, 0.2))
+    assert torch.equal(world.draw(9, fixing).grey, second.grey)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,21 @@ def parser() -> argparse.ArgumentParser:
     stored = commands.add_parser("precompute", help="make the stored results of a long computation again")
     stored.add_argument("name", choices=scripts(), metavar="NAME", help=", ".join(scripts()) or "none yet")
     stored.set_defaults(run=run_precompute)
+    tiny = commands.add_parser("train-tiny", help="train the shipped small Stable Diffusion from nothing")
+    add_tiny_arguments(tiny)
+    tiny.set_defaults(run=run_train_tiny)
+    get = commands.add_parser("get", help="download a model of the registry, for instance sd2")
+    get.add_argument("name", metavar="NAME", help="its name in the table of book/models.md")
+    get.set_defaults(run=run_get)
+    made = commands.add_parser("make-class", help="a class of made-up student notebooks whose marks are known")
+    add_class_arguments(made)
+    made.set_defaults(run=run_make_class)
+    grade = commands.add_parser("grade", help="grade a class: a folder or a download of Moodle or Canvas")
+    add_grade_arguments(grade)
+    grade.set_defaults(run=run_grade)
+    scope = commands.add_parser("gradescope", help="the same grader as an autograder for Gradescope")
+    add_gradescope_arguments(scope)
+    scope.set_defaults(run=run_gradescope)
     environment = commands.add_parser("check-env", help="what this machine has of what the course needs")
     environment.set_defaults(run=run_check_env)
     return top
@@ -40,6 +55,51 @@ def add_build_arguments(build: argparse.ArgumentParser) -> None:
     build.add_argument("--chapter", type=int, help="check, write and run this chapter only")
     build.add_argument("--jobs", type=int, default=2, help="chapters that run at the same time, one thread each")
     build.add_argument("--root", type=Path, default=Path.cwd(), help="the checkout (default: here)")
+
+
+def add_tiny_arguments(tiny: argparse.ArgumentParser) -> None:
+    """What `course train-tiny` can be told."""
+    tiny.add_argument("--work", type=Path, default=Path("_build/tiny"), help="checkpoints and log; taken up again")
+    tiny.add_argument("--out", type=Path, default=Path("_build/tiny/folder"), help="where the finished model goes")
+    tiny.add_argument("--device", help="cuda or cpu (default: a GPU where there is one)")
+    tiny.add_argument("--scale", type=float, default=1.0, help="multiplies the steps of every part (default 1)")
+    tiny.add_argument("--only", help="train no further than this part")
+
+
+def add_class_arguments(made: argparse.ArgumentParser) -> None:
+    """What `course make-class` can be told."""
+    made.add_argument("--chapter", type=int, required=True, help="the chapter whose notebook they hand in")
+    made.add_argument("--students", type=int, default=300, help="how many (default 300)")
+    made.add_argument("--seed", default="1", help="any word: another word, another class")
+    made.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    made.add_argument("--root", type=Path, default=Path.cwd(), help="the checkout (default: here)")
+
+
+def add_grade_arguments(grade: argparse.ArgumentParser) -> None:
+    """What `course grade` can be told."""
+    grade.add_argument("submissions", type=Path, metavar="SUBMISSIONS", help="a folder, or a zip of Moodle or Canvas")
+    grade.add_argument("--seed", required=True, metavar="TERM", help="any text: decides the hidden inputs of the term")
+    grade.add_argument("--out", type=Path, required=True, help="where results, grade sheet and feedback go")
+    grade.add_argument("--chapter", type=int, help="default: the chapter of most notebooks")
+    grade.add_argument("--jobs", type=int, default=2, help="submissions that run at the same time (default 2)")
+    grade.add_argument("--seconds", type=float, default=20.0, help="computing time for one exercise (default 20)")
+    grade.add_argument("--sheet", type=Path, metavar="FILLED", help="a grades.csv with marks given by hand")
+    grade.add_argument("--roster", type=Path, help="Canvas' exported gradebook or Moodle's grading worksheet")
+    grade.add_argument("--title", default="", help="the assignment's column in Canvas")
+    grade.add_argument("--no-words", action="store_true", help="leave exercises in words out of the sums")
+    way = grade.add_mutually_exclusive_group()
+    way.add_argument("--no-sandbox", action="store_true", help="run students' code with your own rights")
+    way.add_argument("--as-user", default="", metavar="NAME", help="without bubblewrap: run it as this user")
+
+
+def add_gradescope_arguments(scope: argparse.ArgumentParser) -> None:
+    """What `course gradescope` can be told."""
+    scope.add_argument("--chapter", type=int, required=True)
+    scope.add_argument("--seed", required=True, metavar="TERM", help="any text: decides the hidden inputs")
+    scope.add_argument("--out", type=Path, default=Path("autograder.zip"), help="default: autograder.zip")
+    when = ("visible", "after_due_date", "after_published", "hidden")
+    scope.add_argument("--visibility", choices=when, default="visible", help="when students see results")
+    scope.add_argument("--root", type=Path, default=Path.cwd(), help="the checkout (default: here)")
 
 
 def scripts() -> list[str]:
@@ -59,6 +119,31 @@ def run_build(parsed: argparse.Namespace) -> int:
 def run_precompute(parsed: argparse.Namespace) -> int:
     runpy.run_path(str(TOOLS / "precompute" / f"{parsed.name}.py"), run_name="__main__")
     return 0
+
+
+def run_train_tiny(parsed: argparse.Namespace) -> int:
+    try:
+        command = importlib.import_module("course_lib.tools.train_tiny.command")
+    except ModuleNotFoundError as error:
+        print(f"`course train-tiny` needs {error.name}: pip install 'diverse-diffusion[sd]'", file=sys.stderr)
+        return 1
+    return command.main(parsed)
+
+
+def run_get(parsed: argparse.Namespace) -> int:
+    return importlib.import_module("course_lib.tools.get").main(parsed.name)
+
+
+def run_make_class(parsed: argparse.Namespace) -> int:
+    return importlib.import_module("course_lib.tools.grade.make_class").main(parsed)
+
+
+def run_grade(parsed: argparse.Namespace) -> int:
+    return importlib.import_module("course_lib.tools.grade.command").main(parsed)
+
+
+def run_gradescope(parsed: argparse.Namespace) -> int:
+    return importlib.import_module("course_lib.tools.grade.gradescope.build").main(parsed)
 
 
 def run_check_env(parsed: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ markdown.py      MyST Markdown turned into plain Markdown
 notebooks.py     the student notebook and the complete one
 lint.py          ruff on the notebooks' cells, told in the master's lines
 compare.py       committed notebooks against what their masters give
+numbering.py     a chapter's own number on the site
 execute.py       running the complete notebook, with a cache that knows the library
 ledger.py        the claims of all chapters, as a table
 pages.py         a chapter as a page of the site

@@ -21,6 +21,7 @@ from course_lib.tools.build.project import Names, Project, equation_number
 FOLDERS = ("notebooks", "solutions")
 LEDGER = re.compile(r"^```\{ledger\}\s*^```\s*$", re.MULTILINE)
 SPHINX = {"numfig": True, "math_numfig": True, "numfig_secnum_depth": 1, "html_secnumber_suffix": " "}
+NUMBERING = "course_lib.tools.build.numbering"
 COMMAND = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 
 
@@ -74,6 +75,7 @@ def staged_config(project: Project) -> dict:
     config |= {"only_build_toc_files": True, "execute": {"execute_notebooks": "off"}}
     sphinx = dict(config.get("sphinx") or {})
     sphinx["config"] = dict(sphinx.get("config") or {}) | SPHINX
+    sphinx["extra_extensions"] = [*(sphinx.get("extra_extensions") or []), NUMBERING]
     return config | {"sphinx": sphinx}
 
 

@@ -175,7 +175,7 @@ def train_unet(tokenizer, clip, vae, folder: Path, steps: int, device: str, batc
         weight = snr.clamp(max=5) / (snr + 1)
         return (weight * (v - (a * eps - b * x0)).square().mean((1, 2, 3))).mean()
 
-    horizon, last = steps * 7 // 6, steps * 13 // 80  # a cosine that is cooled down before its end
+    horizon, last = steps * 7 // 6, max(1, steps * 13 // 80)  # a cosine that is cooled down before its end
     return fit("unet", model, loss, steps, folder, lr=1e-3, average=0.999, cool=(horizon, last))
 
 

@@ -1,0 +1,37 @@
+"""A Sphinx extension: a chapter has the number its file name begins with, though others before it are unwritten."""
+
+import re
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
+
+
+def renumber(env: BuildEnvironment) -> None:
+    """Put the chapter's own number first in the section numbers of its title, its contents and its headings."""
+    for name, numbers in env.toc_secnumbers.items():
+        chapter = re.match(r"book/(\d+)_", name)
+        if not chapter:
+            continue
+        own = int(chapter[1])
+        for anchor, number in numbers.items():
+            numbers[anchor] = (own, *number[1:]) if number else number
+        for node in [env.titles[name], *env.tocs[name].findall(nodes.reference)]:
+            if node.get("secnumber"):
+                node["secnumber"] = [own, *node["secnumber"][1:]]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Renumber right after the numbers are given, before figures and equations take them over."""
+    given = TocTreeCollectorWithStyles.assign_section_numbers
+    if not getattr(given, "renumbered", False):
+
+        def assign_section_numbers(self, env: BuildEnvironment) -> list[str]:
+            rewritten = given(self, env)
+            renumber(env)
+            return rewritten
+
+        assign_section_numbers.renumbered = True
+        TocTreeCollectorWithStyles.assign_section_numbers = assign_section_numbers
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
