@@ -233,10 +233,7 @@ HUB = re.compile(
 
 def test_models_are_named_in_the_registry_only():
     for name, text in texts().items():
-        if (
-            name.startswith(("course_lib/", "book/", "notebooks/", "solutions/"))
-            and name != "course_lib/models.py"
-        ):
+        if name.startswith(("course_lib/", "book/", "notebooks/", "solutions/")) and name != "course_lib/models.py":
             assert not HUB.search(text.replace('\\"', '"')), f"{name} names a model on a hub: ask the registry for it"
 
 

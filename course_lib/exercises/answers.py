@@ -131,7 +131,7 @@ def run(fn: Callable, inputs: tuple, call: Callable | None = None, seed: int = 0
         except BaseException as error:
             if call and returned and (returned[-1] is None or returned[-1] is ...):
                 return _returned_nothing(fn, returned[-1])
-            return _failure(error)
+            return failure(error)
         if value is None or value is ...:
             return _returned_nothing(fn, value)
         answer = _collect(value)
@@ -147,7 +147,7 @@ def _returned_nothing(fn: Callable, value) -> Answer:
     return Answer(problem="stub" if empty else "missing return")
 
 
-def _failure(error: BaseException) -> Answer:
+def failure(error: BaseException) -> Answer:
     """The answer that an exception is."""
     try:
         text = " ".join(str(error).split())[:200].rstrip(".")

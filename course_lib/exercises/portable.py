@@ -1,13 +1,13 @@
-"""What an exercise needs where its declaration must not be: lines that bind its names, and the source of its `call`.
+"""What an exercise needs where its declaration must not be: lines that bind its names, sources of its functions.
 
-A class grader runs a learner's cell beside a library without declarations; these texts are all it takes along.
+A class grader runs a learner's cell beside a library without declarations; `call` and the properties go along as text.
 """
 
 import dis
 import importlib
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import CodeType, ModuleType
 
 from course_lib.exercises.declare import Exercise
@@ -46,16 +46,23 @@ def call_source(exercise: Exercise) -> str:
 
     Raises ValueError where it is no module-level `def`, or uses something that is neither public, nor a number or text.
     """
-    call = exercise.call
-    if call is None:
-        return ""
-    source = textwrap.dedent(inspect.getsource(call))
-    if not source.startswith(f"def {call.__name__}(") or call.__closure__:
-        raise ValueError(f"Exercise {exercise.id}: call must be a `def` at the top level of its module.")
+    return source_of(exercise, exercise.call, "call") if exercise.call else ""
+
+
+def property_sources(exercise: Exercise) -> list[tuple[str, str]]:
+    """Name and source of each property, as call_source gives that of `call`."""
+    return [(one.__name__, source_of(exercise, one, "a property")) for one in exercise.properties]
+
+
+def source_of(exercise: Exercise, fn: Callable, what: str) -> str:
+    """The source of one function of a declaration with the imports it uses."""
+    source = textwrap.dedent(inspect.getsource(fn))
+    if not source.startswith(f"def {fn.__name__}(") or fn.__closure__:
+        raise ValueError(f"Exercise {exercise.id}: {what} must be a `def` at the top level of its module.")
     bound = [
-        _binding(exercise, name, call.__globals__[name])
-        for name in sorted(set(_globals(call.__code__)))
-        if name in call.__globals__
+        _binding(exercise, what, name, fn.__globals__[name])
+        for name in sorted(set(_globals(fn.__code__)))
+        if name in fn.__globals__
     ]
     return "\n".join([*bound, "", "", source])
 
@@ -70,15 +77,15 @@ def _globals(code: CodeType) -> Iterator[str]:
             yield from _globals(constant)
 
 
-def _binding(exercise: Exercise, name: str, value) -> str:
-    """The line that binds one global name of `call`."""
+def _binding(exercise: Exercise, what: str, name: str, value) -> str:
+    """The line that binds one global name of such a function."""
     if isinstance(value, ModuleType) and not value.__name__.startswith("course_lib.exercises"):
         return f"import {value.__name__} as {name}"
     if isinstance(value, bool | int | float | str):
         return f"{name} = {value!r}"
     home, own = getattr(value, "__module__", None) or "", getattr(value, "__qualname__", "")
     if f"{home}:{own}" == exercise.home:
-        raise ValueError(f"Exercise {exercise.id}: call uses {exercise.home}, which is absent where it runs.")
+        raise ValueError(f"Exercise {exercise.id}: {what} uses {exercise.home}, which is absent where it runs.")
     if home.startswith("course_lib.exercises") or not own.isidentifier():
-        raise ValueError(f"Exercise {exercise.id}: call uses {name}, which is absent where it runs: make it inside.")
+        raise ValueError(f"Exercise {exercise.id}: {what} uses {name}, which is absent where it runs: make it inside.")
     return f"from {home} import {own} as {name}"

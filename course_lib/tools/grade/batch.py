@@ -1,0 +1,165 @@
+"""Grading a class: workers side by side, one comparer, and a result file for each submission as it comes."""
+
+import queue
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from course_lib.exercises.declare import Exercise
+from course_lib.tools.environment import Problem
+from course_lib.tools.grade import result
+from course_lib.tools.grade.choosing import Chosen, choose
+from course_lib.tools.grade.comparer import mark, marked
+from course_lib.tools.grade.plan import Plan
+from course_lib.tools.grade.result import Mark, Result
+from course_lib.tools.grade.sandbox import Sandbox
+from course_lib.tools.grade.session import Gone, Reply, ask, wait_until_ready
+from course_lib.tools.grade.submissions import Submission
+
+
+class Stopped(Exception):
+    """The batch is being given up."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A submission whose code has run; replies is None where an earlier result still holds."""
+
+    submission: Submission
+    chosen: Chosen
+    replies: Mapping[str, Reply] | None
+
+    @property
+    def waited(self) -> list[str]:
+        """The exercises that ran out of time without computing, which a loaded machine may have caused."""
+        return [id for id, reply in (self.replies or {}).items() if reply.outcome == "wall"]
+
+
+@dataclass
+class Batch:
+    """One run over a class; results go into `folder`."""
+
+    plan: Plan
+    sandbox: Sandbox
+    folder: Path
+    jobs: int = 1
+    live: set[subprocess.Popen] = field(default_factory=set)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def grade(self, submissions: Sequence[Submission], step: Callable[[], object] = lambda: None) -> int:
+        """Grade what is new or changed, calling `step` after each; how many that were."""
+        slots: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for slot in range(self.jobs):
+            slots.put(slot)
+        graded, again = 0, []
+        with ThreadPoolExecutor(self.jobs) as pool:
+            try:
+                for future in as_completed([pool.submit(self.run, one, slots) for one in submissions]):
+                    ran = future.result()
+                    graded += ran.replies is not None
+                    if ran.waited:
+                        again.append(ran)
+                        continue
+                    self.finish(ran)
+                    step()
+            except BaseException:
+                self.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
+        for ran in sorted(again, key=lambda ran: ran.submission.key):
+            self.finish(self.run_alone(ran))
+            step()
+        return graded
+
+    def stop(self) -> None:
+        """End all workers."""
+        self.stopped.set()
+        for process in list(self.live):
+            process.kill()
+
+    def run(self, submission: Submission, slots: queue.SimpleQueue) -> Ran:
+        """Read one submission and run its exercises, unless it has a result."""
+        chosen = choose(submission, self.plan.exercises)
+        if self.kept(submission, chosen):
+            return Ran(submission, chosen, None)
+        slot = slots.get()
+        try:
+            return Ran(submission, chosen, self.replies(chosen, list(chosen.found.places), slot))
+        finally:
+            slots.put(slot)
+
+    def run_alone(self, ran: Ran) -> Ran:
+        """The exercises that waited too long once more, with nothing else of ours running."""
+        return replace(ran, replies={**ran.replies, **self.replies(ran.chosen, ran.waited, 0)})
+
+    def replies(self, chosen: Chosen, ids: Sequence[str], slot: int) -> dict[str, Reply]:
+        """What the worker says to each exercise; a worker that is lost costs the exercise that ran, and no other."""
+        exercises = {one.id: one for one in self.plan.exercises if one.id in ids}
+        todo, found = list(exercises), {}
+        cells = [cell.source for cell in chosen.notebook.code]
+        while todo:
+            with self.worker(slot) as process:
+                try:
+                    while todo:
+                        task = self.plan.task(exercises[todo[0]], cells, chosen.found.places[todo[0]])
+                        found[todo[0]] = ask(process, task, self.sandbox.limits)
+                        todo.pop(0)
+                except Gone as gone:
+                    found[todo.pop(0)] = gone.reply
+        return found
+
+    @contextmanager
+    def worker(self, slot: int) -> Iterator[subprocess.Popen]:
+        """A worker that is ready, or Problem with what it said."""
+        with self.sandbox.started(slot) as process:
+            self.live.add(process)
+            try:
+                if self.stopped.is_set():
+                    raise Stopped
+                wait_until_ready(process)
+                yield process
+            except Gone as gone:
+                raise Problem(f"The sandbox does not start ({gone or 'without a word'})") from None
+            finally:
+                self.live.discard(process)
+            if self.stopped.is_set():
+                raise Stopped
+
+    def kept(self, submission: Submission, chosen: Chosen) -> bool:
+        """Whether the result that is there is what this run would write."""
+        try:
+            there = result.read(self.folder / f"{submission.key}.json")
+        except (OSError, ValueError):
+            return False
+        due = {one.id: one.points for one in self.plan.exercises}
+        same = replace(there, exercises={}) == result_of(self.plan, submission, chosen, {})
+        return same and {id: one.of for id, one in there.exercises.items()} == due
+
+    def finish(self, ran: Ran) -> None:
+        """Compare and write one result."""
+        if ran.replies is None:
+            return
+        limits, found = self.sandbox.limits, ran.chosen.found
+        marks = {
+            one.id: marked(one, ran.replies[one.id], self.plan.seeds[one.id], limits)
+            if one.id in found.places
+            else absent(one, ran.chosen)
+            for one in self.plan.exercises
+        }
+        result.write(self.folder, result_of(self.plan, ran.submission, ran.chosen, marks))
+
+
+def absent(exercise: Exercise, chosen: Chosen) -> Mark:
+    """The mark for an exercise that has no cell."""
+    said = chosen.found.missing[exercise.id] if chosen.notebook.cells else "No notebook could be read."
+    return mark(exercise, "missing", said)
+
+
+def result_of(plan: Plan, submission: Submission, chosen: Chosen, marks: Mapping[str, Mark]) -> Result:
+    """The result of one submission."""
+    about = (submission.key, submission.name, chosen.file, chosen.digest)
+    return Result(*about, plan.term, plan.chapter, dict(marks), list(chosen.problems))

@@ -1,0 +1,191 @@
+"""Files that gradebooks import: Canvas, Moodle and Gradescope, in the formats that their documentation gives.
+
+Canvas      a CSV with Student, ID, SIS User ID, SIS Login ID, Section, then one column an assignment; a second line
+            "Points Possible". Students are found by ID, then by SIS ids, then by name.
+Moodle      the assignment's offline grading worksheet: Identifier ("Participant 123"), Grade, Last modified (grade)
+            are required, Feedback comments is taken where it is there. A grade is a number or empty.
+Gradescope  results.json: tests with number, name, score, max_score, status, output.
+"""
+
+import html
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from course_lib.exercises.declare import Exercise
+from course_lib.tools.grade.reports_sheet import Row
+from course_lib.tools.grade.reports_tables import dumped, safe, shown, tidy
+from course_lib.tools.grade.result import Mark, Result, order
+
+CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
+MOODLE = ("Identifier", "Full name", "Grade", "Maximum Grade", "Last modified (grade)", "Feedback comments")
+NEEDED = ("Identifier", "Grade", "Last modified (grade)")  # what Moodle's worksheet must have
+FROM_MOODLE = re.compile(r"(?:^|/)[^/]*_(\d+)_assignsubmission_[a-z]+_?(?:[_/]|$)")
+FROM_CANVAS = re.compile(r"(?:^|/)[^/_]+(?:_LATE)?_([1-9]\d*)_[1-9]\d*_[^/]+$")
+SAID = {
+    "passed": "Passed.",
+    "not attempted": "Not attempted.",
+    "missing": "The cell of this exercise is missing.",
+    "timeout": "Your code did not end in time.",
+    "error": "Your code ended without an answer.",
+    "refused": "What your code returned is no answer.",
+    "wrong": "Not right yet.",
+}
+
+
+def said(mark: Mark) -> str:
+    """What a student reads about an exercise that was graded by running it."""
+    return mark.sentence or SAID[mark.status]
+
+
+def moodle_id(result: Result) -> str:
+    """The participant's number in the folder names of a Moodle download, or ""."""
+    found = FROM_MOODLE.search(result.file)
+    return found[1] if found else ""
+
+
+def canvas_id(result: Result) -> str:
+    """The user's number in the file names of a Canvas download, or ""."""
+    found = None if moodle_id(result) else FROM_CANVAS.search(result.file)
+    return found[1] if found else ""
+
+
+def canvas(rows: Sequence[Row], title: str, roster: Sequence[Sequence[str]] | None = None) -> tuple[str, list[str]]:
+    """The file for Canvas' gradebook, and sentences about those it leaves out; title is the assignment's column.
+
+    roster is the exported gradebook, whose first columns are kept as they are.
+    """
+    graded = [row for row in rows if row.result]
+    if roster is None:
+        lines = [[safe(row.name), canvas_id(row.result), "", "", "", _final(row)] for row in graded]
+        head, lost = [*CANVAS, title], []
+    else:
+        width = next((n for n, cell in enumerate(roster[0], 1) if cell.strip() == "Section"), 0)
+        if not width or "ID" not in roster[0][1]:
+            raise ValueError("The list of students has no columns Student, ID and Section: export Canvas' gradebook.")
+        people = [one for one in roster[1:] if "Points Possible" not in one[0] and one[0].strip() != "Student, Test"]
+        found, lost = _matched(graded, [(one[1].strip(), one[0]) for one in people], canvas_id)
+        head = [*roster[0][:width], title]
+        lines = [
+            [*(safe(cell) for cell in one[:width]), _final(found[n]) if n in found else ""]
+            for n, one in enumerate(people)
+        ]
+    of = shown(rows[0].of) if rows else ""
+    points = ["    Points Possible", *[""] * (len(head) - 2), of]
+    return dumped([head, points, *lines]), [*lost, *_unfinished(graded, "canvas.csv")]
+
+
+def moodle(rows: Sequence[Row], roster: Sequence[Sequence[str]] | None = None) -> tuple[str, list[str]]:
+    """The grading worksheet for Moodle's assignment, and sentences about those it leaves out.
+
+    roster is the worksheet as Moodle gives it out; every other column is kept as it is.
+    """
+    graded = [row for row in rows if row.result]
+    if roster is None:
+        known = [row for row in graded if moodle_id(row.result)]
+        people = [[f"Participant {moodle_id(row.result)}", row.name, "", shown(row.of), "-", ""] for row in known]
+        roster, found, lost = [list(MOODLE), *people], dict(enumerate(known)), []
+        if known and len(known) < len(graded):
+            others = (row for row in graded if row not in known)
+            lost = [f"{row.name} has no participant's number of Moodle in the file name." for row in others]
+    else:
+        head = roster[0]
+        if not set(NEEDED) <= set(head):
+            raise ValueError(f"The worksheet lacks one of {', '.join(NEEDED)}: download it from Moodle in English.")
+        name = head.index("Full name") if "Full name" in head else head.index("Identifier")
+        people = [(re.sub(r"\D", "", one[head.index("Identifier")]), one[name]) for one in roster[1:]]
+        found, lost = _matched(graded, people, moodle_id)
+    return dumped(_worksheet(roster, found)), [*lost, *_unfinished(graded, "moodle.csv")]
+
+
+def _worksheet(roster: Sequence[Sequence[str]], found: dict[int, Row]) -> Iterator[list[str]]:
+    """The worksheet with grades and comments filled in."""
+    head = list(roster[0])
+    yield head
+    for n, one in enumerate(roster[1:]):
+        cells = [safe(cell) if cell != "-" else cell for cell in one]
+        if n in found:
+            cells[head.index("Grade")] = _final(found[n])
+            if "Feedback comments" in head and not found[n].open:
+                cells[head.index("Feedback comments")] = comment(found[n])
+        yield cells
+
+
+def comment(row: Row) -> str:
+    """What Moodle shows beside the grade: a line an exercise that did not pass, and the comment; Moodle reads HTML."""
+    lines = [
+        f"{one.id}: {said(row.ran(one))}"
+        for one in row.exercises
+        if one.kind != "judged" and row.ran(one).status != "passed"
+    ]
+    lines += [row.manual.comment] if row.manual.comment else []
+    text = "<br>".join(html.escape(tidy(line)) for line in lines)
+    return safe(text)
+
+
+def _final(row: Row) -> str:
+    """The grade, or "" while something is still to be marked: an unfinished grade is not imported."""
+    return "" if row.open else shown(row.total)
+
+
+def _unfinished(rows: Sequence[Row], file: str) -> list[str]:
+    """The sentence about students without a grade yet."""
+    waiting = [row for row in rows if row.open]
+    if not waiting:
+        return []
+    which = ", ".join(sorted({id for row in waiting for id in row.open}, key=order))
+    return [f"{file} has no grade yet for {len(waiting)} of {len(rows)}: mark {which} in grades.csv and run again."]
+
+
+def _matched(rows: Sequence[Row], people: Sequence[tuple[str, str]], number) -> tuple[dict[int, Row], list[str]]:
+    """Which row belongs to which line of a list of (id, name): by id, else by a name that only one of each has."""
+    by_id = {id: n for n, (id, _) in enumerate(people) if id}
+    names = [_bare(name) for _, name in people]
+    mine = [_bare(row.name) for row in rows]
+    found, lost = {}, []
+    for row, name in zip(rows, mine):
+        at = by_id.get(number(row.result))
+        if at is None and names.count(name) == mine.count(name) == 1:
+            at = names.index(name)
+        if at is None or at in found:
+            lost.append(f"{row.name} is not in the list of students, or is there twice: enter the grade by hand.")
+        else:
+            found[at] = row
+    return found, lost
+
+
+def _bare(name: str) -> str:
+    """A name for comparison: words in alphabetical order, without case and punctuation."""
+    return " ".join(sorted(re.findall(r"\w+", name.casefold())))
+
+
+def gradescope(result: Result, exercises: Sequence[Exercise], visibility: str = "visible") -> str:
+    """The text of results.json for one submission; judged exercises are graded in Gradescope itself."""
+    tests = []
+    for one in exercises:
+        if one.kind == "judged":
+            continue
+        mark = result.exercises.get(one.id) or Mark("missing", 0.0, one.points)
+        tests.append(
+            {
+                "number": one.id,
+                "name": one.title,
+                "name_format": "text",
+                "score": mark.points,
+                "max_score": one.points,
+                "status": "passed" if mark.status == "passed" else "failed",
+                "output": tidy(said(mark)) + (f" {one.equation}" if one.equation and mark.status == "wrong" else ""),
+                "output_format": "text",
+                "visibility": visibility,
+            }
+        )
+    words = [one.id for one in exercises if one.kind == "judged"]
+    lines = [*result.problems, *([f"Graded by a person: {', '.join(words)}."] if words else [])]
+    data = {
+        "output": tidy("\n".join(lines), lines=True),
+        "output_format": "text",
+        "visibility": visibility,
+        "stdout_visibility": "hidden",
+        "tests": tests,
+    }
+    return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
