@@ -15,6 +15,7 @@ constraints       steps and weights that keep sampling on the manifold: MPGD, DP
 penalties         differentiable distances to the data, and how they fail
 dimension         intrinsic dimension, coding rate
 world             the small image world: factors, a differentiable renderer, captions
+shapes            signed distances to the outlines of the world's shapes
 features          maps from latents and images to features, embeddings, and the oracle
 rivals            a GAN and a VAE in the plane
 stable_diffusion  the adapter, the only module that knows timesteps

@@ -43,6 +43,7 @@ ARROWS = {
     "seedselect": {"denoisers", "samplers"},
     "claims": {"metrics"},
     "features": {"models", "world"},
+    "world": {"shapes"},
 }
 FENCES = {
     "diffusers": {"stable_diffusion", "models", "features"},

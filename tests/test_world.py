@@ -373,8 +373,8 @@ def test_position_is_recovered_by_descent():
     away = 0.08 * torch.rand(2, 8, generator=seeded(6), dtype=torch.float64) - 0.04
     xy = (torch.stack([f.x, f.y]) + away).requires_grad_()
     optimiser = torch.optim.Adam([xy], lr=0.01)
-    for step in range(60):
-        optimiser.param_groups[0]["lr"] = 0.01 * (1 - step / 60)
+    for step in range(150):
+        optimiser.param_groups[0]["lr"] = 0.01 * (1 - step / 150)
         moved = Factors(f.shape, f.colour, f.style, xy[0], xy[1], f.size, f.angle, f.grey)
         loss = (world.render(moved) - target).square().mean((1, 2, 3))
         optimiser.zero_grad()

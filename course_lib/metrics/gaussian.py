@@ -77,8 +77,7 @@ def _cross(a: _Side, b: _Side) -> Tensor:
     a, b = sorted((a, b), key=lambda side: side.work)
     A = a.quick()
     if A is not None:
-        square = not a.few and len(A) == A.shape[1]
-        found = root_trace(congruence(A, b.S) if square else A @ b.S @ A.T, a.trace + b.trace)
+        found = root_trace(A @ b.S @ A.T if a.few else congruence(A, b.S), a.trace + b.trace)
         if found is not None:
             return found
     return nuclear(a.exact(), b.exact())

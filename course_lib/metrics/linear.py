@@ -21,7 +21,7 @@ def gram(x: Tensor) -> Tensor:
 
 
 def congruence(R: Tensor, S: Tensor) -> Tensor:
-    """R S R' for a triangle R (zeros below the diagonal) and a symmetric S, by halves, (d, d), (d, d) -> (d, d).
+    """R S R' for a triangle R (zeros below the diagonal) and a symmetric S, by halves, (r, d), (d, d) -> (r, r).
 
     A third of the products that two full ones take.
     """

@@ -16,7 +16,7 @@ from course_lib.tools.grade.choosing import Chosen, choose
 from course_lib.tools.grade.comparer import mark, marked
 from course_lib.tools.grade.plan import Plan
 from course_lib.tools.grade.result import Mark, Result
-from course_lib.tools.grade.sandbox import Sandbox
+from course_lib.tools.grade.sandbox import Sandbox, kill
 from course_lib.tools.grade.session import Gone, Reply, ask, wait_until_ready
 from course_lib.tools.grade.submissions import Submission
 
@@ -79,7 +79,7 @@ class Batch:
         """End all workers."""
         self.stopped.set()
         for process in list(self.live):
-            process.kill()
+            kill(process)
 
     def run(self, submission: Submission, slots: queue.SimpleQueue) -> Ran:
         """Read one submission and run its exercises, unless it has a result."""

@@ -248,13 +248,15 @@ def make(root: Path, chapter: int, number: int, seed: str, out: Path) -> Path:
         raise ValueError(f"{out} has a class already: name another folder.")
     source, truth = template(root, chapter), {}
     out.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(out / "submissions.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+    beside = out / ".submissions.zip.part"
+    with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
         for folder, name, notebook, handed in students(source, chapter, number, seed):
             text = json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
             write_text(out / "submissions" / folder / source.name, text)
             archive.writestr(zipfile.ZipInfo(f"{folder}/{source.name}"), text, zipfile.ZIP_DEFLATED)
             marks = {id: one.truth() for id, one in handed.items()}
             truth[folder] = {"name": name, "points": sum(one.points for one in handed.values()), "exercises": marks}
+    beside.replace(out / "submissions.zip")
     told = {"chapter": chapter, "seed": seed, "students": truth}
     write_text(out / "truth.json", json.dumps(told, ensure_ascii=False, indent=1) + "\n")
     return out

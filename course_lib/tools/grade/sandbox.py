@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,11 +61,11 @@ class Sandbox:
             try:
                 yield process
             finally:
-                process.kill()
-                process.wait()
                 for pipe in (process.stdin, process.stdout, process.stderr):
                     with contextlib.suppress(OSError):
                         pipe.close()
+                kill(process)
+                process.wait()
                 self._end()
 
     @contextlib.contextmanager
@@ -106,8 +107,7 @@ class Sandbox:
         """The command up to what is run in it."""
         if administrator():  # the worker then becomes a user without rights
             told = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-            told += ["--cap-drop", "ALL"]  # CAP_KILL: to take that user along when bubblewrap ends
-            told += [part for cap in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL") for part in ("--cap-add", cap)]
+            told += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
         else:
             told = ["--unshare-all", "--unshare-user"]
             told += [option for option in ("--disable-userns",) if option in known()]
@@ -153,6 +153,18 @@ def environment(home: str) -> dict[str, str]:
     told = {"PATH": "/usr/bin:/bin", "HOME": home, "TMPDIR": home, "MPLCONFIGDIR": home, "MPLBACKEND": "Agg"}
     told |= {"LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": ""}
     return told | {f"{name}_NUM_THREADS": "1" for name in THREADS}
+
+
+def kill(process: subprocess.Popen) -> None:
+    """Kill a worker and the bubblewrap around it, which alone would not take along what has become another user."""
+    if process.poll() is not None:
+        return
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            parent = (entry / "stat").read_text().rpartition(")")[2].split()[1] if entry.name.isdigit() else ""
+            if parent == str(process.pid):
+                os.kill(int(entry.name), signal.SIGKILL)
+    process.kill()
 
 
 @cache

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from course_lib.tools.grade.records import MOST, OUTCOMES, READY, REPLY, TASK, read_exactly, write_all
-from course_lib.tools.grade.sandbox import Limits
+from course_lib.tools.grade.sandbox import Limits, kill
 
 STARTING = 600.0  # seconds until a worker must have imported torch, however busy the machine is
 SPARE = 30.0  # seconds that a worker has beyond an exercise's own wall limit
@@ -63,7 +63,7 @@ def _at_most(process: subprocess.Popen, seconds: float) -> Iterator[threading.Ev
 
     def end() -> None:
         expired.set()
-        process.kill()
+        kill(process)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True
@@ -76,5 +76,5 @@ def _at_most(process: subprocess.Popen, seconds: float) -> Iterator[threading.Ev
 
 def last_words(process: subprocess.Popen) -> str:
     """The end of what a dead worker wrote on standard error."""
-    process.kill()
+    kill(process)
     return process.stderr.read(1 << 16).decode("utf-8", "replace").strip()[-300:]

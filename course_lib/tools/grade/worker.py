@@ -22,7 +22,7 @@ import torch
 from course_lib.tools.grade.answering import answers
 from course_lib.tools.grade.records import MOST, OUTCOMES, READY, REPLY, TASK, read_exactly, write_all
 
-_LOOK = 0.05  # seconds between two looks at a child that neither sends nor ends
+_LOOK = 50  # milliseconds between two looks at a child that neither sends nor ends
 _PDEATHSIG, _DUMPABLE, _SUBREAPER, _NO_NEW_PRIVS = 1, 4, 36, 38  # options of prctl(2)
 
 
@@ -70,13 +70,21 @@ def child(tasks: int, size: int, out: int, limits: dict, seconds: float) -> None
         os._exit(0)
 
 
-def watched(pid: int, pipe: int, wall: float) -> tuple[str, bytearray]:
-    """What a child sends until it ends, stops, sends too much or is out of time; why we stopped looking, and that."""
-    records, sending, deadline = bytearray(), True, time.monotonic() + wall
+def watched(pid: int, pipe: int, wall: float, tasks: int) -> tuple[str, bytearray]:
+    """What a child sends until it ends, stops, sends too much, is out of time or the grader is gone; why, and that."""
+    records, deadline, look, events = bytearray(), time.monotonic() + wall, _LOOK, select.poll()
+    events.register(pipe, select.POLLIN)
+    events.register(tasks, 0)  # reports only that its other end is closed
     while True:
-        if select.select([pipe] if sending else [], [], [], _LOOK if sending else _LOOK / 50)[0]:
+        ready = [handle for handle, _ in events.poll(look)]
+        if tasks in ready:
+            return "orphaned", records
+        if pipe in ready:
             part = os.read(pipe, 1 << 16)
-            records, sending = records + part, bool(part)
+            records += part
+            if not part:
+                events.unregister(pipe)
+                look = 1  # it has ended, or is about to
         seen = os.waitid(os.P_PID, pid, os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
         if len(records) > MOST:
             return "flood", records
@@ -119,7 +127,7 @@ def emptied(folder: str) -> None:
 
 
 def one(tasks: int, out: int, limits: dict, kill: Callable[[int], None]) -> bool:
-    """Serve one task; False where there is none left."""
+    """Serve one task; False where there is none left, or nobody to serve."""
     try:
         size, seconds, wall = TASK.unpack(read_exactly(tasks, TASK.size))
     except EOFError:
@@ -129,13 +137,15 @@ def one(tasks: int, out: int, limits: dict, kill: Callable[[int], None]) -> bool
     if pid == 0:
         child(tasks, size, end, limits, seconds)
     os.close(end)
-    outcome, records = watched(pid, pipe, wall)
+    outcome, records = watched(pid, pipe, wall, tasks)
     kill(pid)
     os.kill(pid, signal.SIGKILL)  # it is ours until it is waited for
     _, status, usage = os.wait4(pid, 0)
     reaped(kill)
     records = drained(pipe, records)
     os.close(pipe)
+    if outcome == "orphaned":
+        return False
     code, computed = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
     if outcome == "ended" and code < 0:
         outcome = "cpu" if -code == signal.SIGXCPU or (-code == signal.SIGKILL and computed >= seconds) else "killed"
@@ -183,3 +193,4 @@ def main(arguments: str) -> None:
     while one(tasks, out, given["limits"], kill):
         if given["alone"]:
             emptied(given["folder"])
+    os._exit(0)  # at once: Python with torch takes its time to leave

@@ -102,7 +102,8 @@ def build(root: Path, chapter: int, seed: str, out: Path, visibility: str = "vis
             raise Problem(f"There is no {name} in {root}: run `course gradescope` in the checkout")
     made(chapter, seed)  # raises Problem where this term has no hidden inputs
     config = {"chapter": chapter, "seed": seed, "visibility": visibility}
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    beside = out.with_name(f".{out.name}.part")
+    with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "setup.sh", SETUP, 0o755)
         _add(archive, "run_autograder", RUN, 0o755)
         _add(archive, "config.json", json.dumps(config, indent=1) + "\n")
@@ -110,6 +111,7 @@ def build(root: Path, chapter: int, seed: str, out: Path, visibility: str = "vis
         _add(archive, "constraints.txt", constraints(root))
         for path in sources(chapter):
             _add(archive, path.relative_to(PACKAGE.parent).as_posix(), path.read_bytes())
+    beside.replace(out)
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: str | bytes, mode: int = 0o644) -> None:

@@ -276,9 +276,22 @@ def forked(run):
     os.waitpid(pid, 0)
 
 
+def watched(pid: int, pipe: int, wall: float = 1000.0, grader: bool = True):
+    """What `watched` says while the grader lives, or when it does not; there is a task to be read meanwhile."""
+    tasks = os.pipe()
+    write_all(tasks[1], b"the rest of a task")
+    if not grader:
+        os.close(tasks[1])
+    try:
+        return worker.watched(pid, pipe, wall, tasks[0])
+    finally:
+        for handle in tasks[: 1 + grader]:
+            os.close(handle)
+
+
 def test_a_child_is_watched_until_it_ends():
     with forked(lambda out: write_all(out, b"x" * 100_000)) as (pid, pipe):
-        assert worker.watched(pid, pipe, 1000.0) == ("ended", b"x" * 100_000)
+        assert watched(pid, pipe) == ("ended", b"x" * 100_000)
 
 
 def test_a_child_that_closes_its_pipe_is_watched_on():
@@ -287,12 +300,17 @@ def test_a_child_that_closes_its_pipe_is_watched_on():
         os.kill(os.getpid(), signal.SIGSTOP)
 
     with forked(quiet) as (pid, pipe):
-        assert worker.watched(pid, pipe, 1000.0) == ("stopped", b"")
+        assert watched(pid, pipe) == ("stopped", b"")
 
 
 def test_a_child_that_waits_for_ever_is_left_when_the_time_is_over():
     with forked(lambda out: signal.pause()) as (pid, pipe):
-        assert worker.watched(pid, pipe, -1.0) == ("wall", b"")
+        assert watched(pid, pipe, -1.0) == ("wall", b"")
+
+
+def test_a_child_is_left_when_the_grader_is_gone():
+    with forked(lambda out: signal.pause()) as (pid, pipe):
+        assert watched(pid, pipe, grader=False) == ("orphaned", b"")
 
 
 def test_a_child_that_sends_without_end_is_cut_off():
@@ -301,7 +319,7 @@ def test_a_child_that_sends_without_end_is_cut_off():
             write_all(out, bytes(1 << 20))
 
     with forked(flood) as (pid, pipe):
-        outcome, records = worker.watched(pid, pipe, 1000.0)
+        outcome, records = watched(pid, pipe)
         assert outcome == "flood"
         assert len(worker.drained(pipe, records)) == MOST
 
@@ -323,10 +341,16 @@ class Left(BaseException):
 def served(monkeypatch):
     """A way to serve one task by a function that stands for the child: its reply."""
 
-    def serve(run, wall=1000.0):
+    def serve(run, wall=1000.0, grader=True):
         tasks, replies = os.pipe(), os.pipe()
         monkeypatch.setattr(worker, "child", lambda tasks, size, out, limits, seconds: inside(run, out))
         write_all(tasks[1], TASK.pack(0, 1.0, wall))
+        if not grader:
+            os.close(tasks[1])
+            assert not worker.one(tasks[0], replies[1], LIMITS, worker.group)
+            for handle in (tasks[0], *replies):
+                os.close(handle)
+            return None
         assert worker.one(tasks[0], replies[1], LIMITS, worker.group)
         os.close(tasks[1])
         assert not worker.one(tasks[0], replies[1], LIMITS, worker.group)
@@ -350,6 +374,12 @@ def test_one_task_is_one_reply(served):
     assert served(lambda out: os.kill(os.getpid(), signal.SIGXCPU)) == ("cpu", signal.SIGXCPU, b"")
     assert served(lambda out: signal.pause(), wall=-1.0) == ("wall", 9, b"")
     assert served(lambda out: os.kill(os.getpid(), signal.SIGSTOP)) == ("stopped", 9, b"")
+
+
+def test_where_the_grader_is_gone_its_code_goes_too(served):
+    assert served(lambda out: signal.pause(), grader=False) is None
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_the_child_of_a_fork_runs_the_exercise(monkeypatch):
@@ -401,7 +431,7 @@ def limits_in_a_child(seconds: float, **limits) -> dict:
         )
 
     with forked(run) as (pid, pipe):
-        return json.loads(worker.watched(pid, pipe, 1000.0)[1])
+        return json.loads(watched(pid, pipe)[1])
 
 
 def test_limits_are_set_and_never_above_those_that_hold_already():
@@ -533,6 +563,7 @@ def test_the_worker_serves_until_its_input_ends(monkeypatch, tmp_path, alone):
     for name, fake in fakes.items():
         monkeypatch.setattr(worker.os, name, fake)
     monkeypatch.setattr(worker.signal, "signal", lambda number, action: None)
+    monkeypatch.setattr(worker.os, "_exit", lambda status: served.append(status))
     monkeypatch.setattr(worker, "confined", lambda *given: served.append(given))
     monkeypatch.setattr(worker, "one", lambda *given: served.append(given[2:]) or len(served) < 3)
     threads = torch.get_num_threads()
@@ -542,7 +573,8 @@ def test_the_worker_serves_until_its_input_ends(monkeypatch, tmp_path, alone):
         torch.set_num_threads(threads)
         monkeypatch.undo()
     assert read_exactly(replies[0], len(READY)) == READY
-    assert served == [(None, str(tmp_path)), *[(LIMITS, worker.everything if alone else worker.group)] * 2]
+    kill = worker.everything if alone else worker.group
+    assert served == [(None, str(tmp_path)), (LIMITS, kill), (LIMITS, kill), 0]
     assert bool(list(tmp_path.iterdir())) != alone
     for handle in replies:
         os.close(handle)

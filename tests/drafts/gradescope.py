@@ -95,6 +95,7 @@ def test_the_same_arguments_give_the_same_zip_and_another_seed_another(archive, 
     monkeypatch.setattr(build, "made", lambda chapter, seed: None)  # the fixture has been through it
     build.build(root, 4, "spring", tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["again.zip"]
     build.build(root, 4, "autumn", tmp_path / "other.zip", "after_due_date")
     with zipfile.ZipFile(tmp_path / "other.zip") as files:
         assert json.loads(files.read("config.json"))["visibility"] == "after_due_date"

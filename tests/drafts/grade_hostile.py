@@ -122,9 +122,8 @@ READS = {
     "found = lambda x, alpha, h: Repulsion(alpha, h=h)(x, x, torch.tensor(1.0))",
     "inspects": "import inspect, course_lib.guidance as g\n"
     "assert 'alpha' in inspect.getsource(g.Repulsion)\nfound = RIGHT",
-    "collects garbage": "import gc\nnames = ('force', 'Repulsion', 'Exercise')\n"
-    "one = [f for f in gc.get_objects() if getattr(f, '__name__', '') in names\n"
-    "       and getattr(f, '__module__', '').startswith('course_lib.exercises')][0]\nfound = one",
+    "collects garbage": "import gc\nfound = [f for f in gc.get_objects() if type(f) is type(lambda: 0)\n"
+    "         and f.__name__ == 'force' and str(f.__module__).startswith('course_lib.exercises')][0]",
     "reads the modules": "import sys\nfound = [m for n, m in sys.modules.items() if n.endswith('.ch04')][0].force",
     "searches the disk": "import os\nfor folder, _, files in os.walk('/'):\n    if 'ch04.py' in files or "
     "'04_repulsion.md' in files or any(f.endswith('.ipynb') for f in files if 'site-packages' not in folder):\n"

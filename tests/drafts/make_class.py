@@ -110,6 +110,35 @@ def test_arguments_that_callers_may_name_keep_their_names():
     assert ast.unparse(renamed("{}1")(node)).startswith("def settle(x1, calls1, randn_like=None):\n    total1 =")
 
 
+def test_arguments_of_a_returned_function_keep_their_names():
+    def make(x, h):
+        def D(x, sigma):
+            return x / sigma
+
+        return D
+
+    node = ast.parse(ast.unparse(node_of(make))).body[0]
+    assert ast.unparse(renamed("{}1")(node)) == (
+        "def make(x, h1):\n\n    def D(x, sigma):\n        return x / sigma\n    return D"
+    )
+
+
+def test_only_a_function_with_one_end_is_halved():
+    def two_ends(x):
+        if x is None:
+            return 0
+        return x + 1
+
+    def one_line(x):
+        """What it does."""
+        return x
+
+    tree = [ast.parse(ast.unparse(node_of(fn))).body[0] for fn in (two_ends, one_line)]
+    assert [unfinished("raise NotImplementedError")(node) for node in tree] == [None, None]
+    assert without_return(tree[0]) is None
+    assert ast.unparse(without_return(tree[1]).body[-1]) == "answer = x"
+
+
 def test_the_inner_of_two_functions_alike_is_found():
     inner = (lambda x: lambda x: x + 1)(0)
     assert ast.unparse(node_of(inner)) == "lambda x: x + 1"
@@ -222,6 +251,7 @@ def test_the_files_of_a_class(root, tmp_path):
     assert list(truth["students"]) == [folder for folder, *_ in handed_in(root)[:4]]
     with zipfile.ZipFile(tmp_path / "one/submissions.zip") as archive:
         assert archive.namelist() == [f"{folder}/04_repulsion.ipynb" for folder in truth["students"]]
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         for name in archive.namelist():
             assert archive.read(name) == (tmp_path / "one/submissions" / name).read_bytes()
     for student in truth["students"].values():

@@ -15,6 +15,7 @@ from course_lib.exercises import registry
 from course_lib.tools.environment import Problem
 from course_lib.tools.grade import mounts, plan, sandbox, session
 from course_lib.tools.grade.comparer import marked
+from course_lib.tools.grade.records import TASK, write_all
 from course_lib.tools.grade.sandbox import Limits, Sandbox
 
 FORCE = registry.exercise("4.2")
@@ -75,7 +76,7 @@ def test_inside_there_is_nothing_but_the_system_and_the_kit(box):
     assert not {"home", "etc/passwd", "var", "opt", "mnt", "srv"} & set(seen["root"])
     assert "NoNewPrivs:\t1\n" in seen["rights"]
     rights = int(next(line for line in seen["rights"] if line.startswith("CapEff")).split()[1], 16)
-    assert rights & ~0b11100000 == 0, "beyond becoming another user"
+    assert rights & ~0b11000000 == 0, "beyond becoming another user"
 
 
 def test_the_worker_itself_has_no_rights(box):
@@ -322,6 +323,25 @@ def test_a_worker_that_answers_nothing_in_time_is_ended(box, monkeypatch):
         with pytest.raises(session.Gone) as gone:
             session.ask(process, PLAN.task(FORCE, [source], 0), box.limits)
         assert gone.value.reply.outcome == "gone"
+    assert left_behind(os.getpid()) == []
+
+
+def test_a_worker_is_killed_with_the_bubblewrap_around_it(box):
+    """As it starts, when it is ready, and while code runs that never ends."""
+    for ready, task in (
+        (False, b""),
+        (True, b""),
+        (True, PLAN.task(FORCE, ["import threading\nthreading.Event().wait()"], 0)),
+    ):
+        with box.started() as process:
+            if ready:
+                session.wait_until_ready(process)
+            if task:
+                write_all(process.stdin.fileno(), TASK.pack(len(task), 20.0, 200.0) + task)
+            sandbox.kill(process)
+            assert process.stdout.read() == b"", "nobody holds the other end of the pipe"
+            assert process.wait() != 0
+            sandbox.kill(process)
     assert left_behind(os.getpid()) == []
 
 
