@@ -111,7 +111,7 @@ class Tab:
 
     def open(self, name: str):
         """Goes to a page and waits until its formulas are set."""
-        self.page.goto(f"{self.address}/{name}", wait_until="load")
+        self.page.goto(f"{self.address}/{name}", wait_until="load", timeout=120_000)  # a busy machine is no fault
         self.page.evaluate("async () => { if (window.MathJax) await MathJax.startup.promise; }")
         return self.page
 

@@ -133,7 +133,7 @@ SCALING = Exercise(
         Wrong(lambda means: 1 / means.var(), "You divide by a variance: a factor on the latents acts on their spread."),
         Wrong(
             lambda means: means.square().mean().rsqrt(),
-            "You measure the size from zero: the spread is taken about the mean.",
+            "You measure the size from zero: a standard deviation is taken about the mean.",
         ),
         Wrong(
             lambda means: 1 / means.std((0, 2, 3)),
@@ -165,12 +165,16 @@ def timestep_by_share(sigma, abar):
 
 
 def inputs_timestep(g):
-    """A level of a schedule of 1,000 or of 200 steps; a low one now and then."""
+    """A level between two of a schedule of 1,000 or of 200 steps, nearer to one; now and then beyond the last."""
     steps, ends = (1000, 200)[whole(g, 0, 1)], (real(g, 0.02, 0.04), real(g, 0.1, 0.12))
     abar = (1 - torch.linspace(*ends, steps, dtype=torch.float64) ** 2 * 1000 / steps).cumprod(0)
     low = 0 if real(g, 0, 1) < 0.1 else steps // 6
-    t = whole(g, low, steps - 1)
-    return ((1 - abar[t]) / abar[t]).sqrt().item(), abar
+    t, levels = whole(g, low, steps - 2), ((1 - abar) / abar).sqrt()
+    if real(g, 0, 1) < 0.1:
+        return 1.1 * levels[-1].item(), abar
+    share = real(g, 0.1, 0.35)
+    share = share if real(g, 0, 1) < 0.5 else 1 - share
+    return torch.lerp(levels[t], levels[t + 1], share).item(), abar
 
 
 TIMESTEP = Exercise(
@@ -238,16 +242,16 @@ def estimate_by_share(network, x, sigma, prediction):
     return (z - (1 - abar) ** 0.5 * eps) / abar**0.5
 
 
-def variant(scale=True, v_as_eps=False, eps_as_v=False, stay=False, sign=1):
+def variant(scale=True, v_as_eps=False, eps_as_v=False, stay=(), sign=1, power=2):
     """estimate with one thing changed."""
 
     def estimate(network, x, sigma, prediction):
         root = (1 + sigma**2) ** 0.5
         out = network(x / root if scale else x, sigma)
-        if stay:
+        if prediction in stay:
             x = x / root
         if eps_as_v or (prediction == "v_prediction" and not v_as_eps):
-            return x / root**2 - sign * sigma * out / root
+            return x / root**power - sign * sigma * out / root
         return x - sigma * out
 
     return estimate
@@ -279,7 +283,12 @@ ESTIMATE = Exercise(
         Wrong(variant(scale=False), "Your network sees x: divide by the root of 1 + sigma**2 first, as in (8.3)."),
         Wrong(variant(v_as_eps=True), "You read v as if it were eps: they have a formula each in (8.4)."),
         Wrong(variant(eps_as_v=True), "You read eps as if it were v: they have a formula each in (8.4)."),
-        Wrong(variant(stay=True), "In (8.4) stands x, not z: the estimate must come back in the course's coordinates."),
+        Wrong(
+            variant(stay=("epsilon", "v_prediction")),
+            "In (8.4) stands x, not z: the estimate must come back in the course's coordinates.",
+        ),
+        Wrong(variant(stay=("epsilon",)), "With eps you took z where (8.4) has x itself."),
+        Wrong(variant(power=1), "With v you divided x by the root: (8.4) divides it by 1 + sigma**2."),
         Wrong(variant(sign=-1), "The sign of v is flipped: at high noise v is minus the clean picture."),
     ],
 )
@@ -670,10 +679,9 @@ WILSON = Exercise(
 
 
 def choose(hits, styles, floor):
-    """The setting of most effective styles among those whose success is surely above the floor."""
-    diversity = [float(hill(torch.bincount(row, minlength=4) / len(row))) for row in styles]
+    """The setting of most effective styles among those whose success is surely above the floor, or None."""
     allowed = [i for i, row in enumerate(hits) if wilson(int(row.sum()), len(row))[0] >= floor]
-    return max(allowed, key=lambda i: diversity[i])
+    return max(allowed, key=lambda i: float(diversity_of(styles)[i]), default=None)
 
 
 def choose_by_errors(hits, styles, floor):
@@ -681,7 +689,7 @@ def choose_by_errors(hits, styles, floor):
     low = share - 2 * (share * (1 - share) / hits.shape[1]).sqrt()
     p = torch.stack([(styles == k).double().mean(1) for k in range(4)])
     entropy = -(p * p.clamp(min=1e-9).log()).sum(0)
-    return int(entropy.masked_fill(low < floor, -1).argmax())
+    return int(entropy.masked_fill(low < floor, -1).argmax()) if (low >= floor).any() else None
 
 
 def diversity_of(styles):
@@ -689,8 +697,14 @@ def diversity_of(styles):
     return torch.stack([hill(torch.bincount(row, minlength=4) / len(row)) for row in styles])
 
 
+def most_diverse(hits, styles, floor):
+    """Of all settings, or of those of a measured rate above the floor."""
+    fine = hits.double().mean(1) >= floor
+    return int(diversity_of(styles).masked_fill(~fine, 0).argmax()) if fine.any() else None
+
+
 def first_allowed(hits, styles, floor):
-    return int((hits.double().mean(1) >= floor).nonzero()[0])
+    return next((i for i, row in enumerate(hits) if wilson(int(row.sum()), len(row))[0] >= floor), None)
 
 
 def shares_with(effective):
@@ -702,39 +716,50 @@ def shares_with(effective):
 
 
 def inputs_choose(g):
-    """Six settings in any order: two fall short of the floor and are the most diverse, four do not.
+    """Six settings of 400 pictures in any order: two miss the floor, one may miss it, three surely do not.
 
-    The first one that does not is neither the most diverse of the four nor the one of highest success.
+    The more surely a setting meets the floor, the fewer styles it has; the first that does is not the most diverse.
     """
-    success = [real(g, 0.8, 0.9), real(g, 0.86, 0.92), 0.973, 0.985, 0.987, 0.9995]
-    effective = [3.9, 3.7, real(g, 3.1, 3.4), real(g, 2.4, 2.6), real(g, 1.9, 2.1), real(g, 1.4, 1.6)]
+    hits = [whole(g, 320, 360), whole(g, 344, 368), 385, 394, 396, 399]  # of 400; 385 has the interval .939 to .977
+    effective = [3.9, 3.8, 3.6, real(g, 2.8, 3.1), real(g, 1.9, 2.1), real(g, 1.3, 1.5)]
     order = torch.randperm(6, generator=g).tolist()
-    first = min(order.index(i) for i in range(2, 6))
-    if order[first] in (2, 5):
-        other = order.index(3)
+    first = min(order.index(i) for i in (3, 4, 5))
+    if order[first] != 4:
+        other = order.index(4)
         order[first], order[other] = order[other], order[first]
-    hits = torch.stack([torch.rand(2000, generator=g) < success[i] for i in order])
+    shown = torch.stack([torch.randperm(400, generator=g) < hits[i] for i in order])
     shares = torch.stack([shares_with(effective[i]) for i in order])
-    return hits, torch.multinomial(shares, 2000, replacement=True, generator=g), 0.95
+    return shown, torch.multinomial(shares, 400, replacement=True, generator=g), 0.95
+
+
+def call_choose(fn, hits, styles, floor):
+    """The choice at the floor, and at one that no setting surely reaches; None becomes -1."""
+    return [-1 if index is None else index for index in (fn(hits, styles, f) for f in (floor, 0.999))]
 
 
 SHORT = "The setting you chose misses the floor: diversity of pictures that show something else is not wanted."
+UNSURE = "The rate of your setting is above the floor, but the lower end of its interval is not: it may well miss it."
 SAFEST = "You chose the highest success: the floor is met by a setting that is far more diverse."
-ANOTHER = "Another setting meets the floor as well and is more diverse: compare all that do."
+ANOTHER = "Another setting surely meets the floor as well and is more diverse: compare all that do."
+NOTHING = "You found no setting, but there is one whose lower end is above the floor."
+SOMETHING = "Where no setting surely reaches the floor, return None: yours returned a setting."
 
 
 def accept_choose(answer, inputs):
-    """The choice meets the floor and is the most diverse that does; 2,000 pictures of each tell them apart."""
+    """The choice surely meets the floor and is the most diverse that does; None where there is none."""
     hits, styles, floor = inputs
-    if isinstance(answer, torch.Tensor) or answer not in range(len(hits)):
-        return "Return the index of a setting, a whole number from 0 on."
+    chosen, impossible = (part if type(part) in (int, float) else None for part in answer)
+    if chosen is None or impossible is None or not {chosen, impossible} <= {-1, *range(len(hits))}:
+        return "Return the index of a setting, a whole number from 0 on, or None."
     rate, diversity = hits.double().mean(1), diversity_of(styles)
-    fine = rate >= floor
-    if not fine[int(answer)]:
-        return SHORT
-    if diversity[int(answer)] < diversity[fine].max() - 0.05:
-        return SAFEST if rate[int(answer)] == rate.max() else ANOTHER
-    return None
+    fine = torch.tensor([wilson(int(row.sum()), len(row))[0] >= floor for row in hits])
+    if chosen == -1:
+        return NOTHING
+    if not fine[int(chosen)]:
+        return SHORT if rate[int(chosen)] < floor else UNSURE
+    if diversity[int(chosen)] < diversity[fine].max() - 0.05:
+        return SAFEST if rate[int(chosen)] == rate.max() else ANOTHER
+    return None if impossible == -1 else SOMETHING
 
 
 CHOOSE = Exercise(
@@ -748,12 +773,15 @@ CHOOSE = Exercise(
     name="choose",
     reference=choose,
     inputs=inputs_choose,
+    call=call_choose,
     accept=accept_choose,
     right=[choose_by_errors],
     wrong=[
-        Wrong(lambda hits, styles, floor: int(diversity_of(styles).argmax()), SHORT),
+        Wrong(lambda hits, styles, floor: most_diverse(hits, styles, 0.0), SHORT),
+        Wrong(most_diverse, UNSURE),
         Wrong(lambda hits, styles, floor: int(hits.double().mean(1).argmax()), SAFEST),
         Wrong(first_allowed, ANOTHER),
+        Wrong(lambda hits, styles, floor: choose(hits, styles, floor) or 0, SOMETHING),
     ],
     needs=("hill", "wilson = lambda hits, n: (hits / n - 1.96 * (hits / n * (1 - hits / n) / n) ** 0.5, 1.0)"),
 )
@@ -799,12 +827,12 @@ QUIZ = [
         "A caption begins with the same word as another one. How do the rows of that first word differ in the "
         "text encoder's output?",
         [
-            ("They are equal", True, "The encoder is causal: a row knows the tokens up to its own and none after it."),
             (
                 "They differ, because attention mixes all words",
                 False,
                 "Attention mixes backwards only: the words that follow are masked.",
             ),
+            ("They are equal", True, "The encoder is causal: a row knows the tokens up to its own and none after it."),
             ("They differ by random noise", False, "The encoder draws no random numbers when it is used."),
         ],
     ),
@@ -818,11 +846,6 @@ QUIZ = [
         "A rare shape was drawn in 0 of 48 pictures. What do you know about its true rate?",
         [
             (
-                "It is below about 7 %, with 95 % confidence",
-                True,
-                "The upper end of the interval (8.8) for no hits is z^2 / (n + z^2) = 3.84 / 51.84.",
-            ),
-            (
                 "It is 0",
                 False,
                 "If one picture in thirty succeeded, you would still see none in 48 about one time in five.",
@@ -832,17 +855,22 @@ QUIZ = [
                 False,
                 "The standard error of the simple formula is 0, which is wrong; another interval works.",
             ),
+            (
+                "It is below about 7 %, with 95 % confidence",
+                True,
+                "The upper end of the interval (8.8) for no hits is z^2 / (n + z^2) = 3.84 / 51.84.",
+            ),
         ],
     ),
     Question(
         "Guidance at weight 7.5 gives eight pictures of one style. Which sentence follows?",
         [
+            ("The training set has only that style", False, "The pictures at weight 1 may show all styles."),
             (
-                "None of these without the same pictures at weight 1",
+                "Neither of the others without the same pictures at weight 1",
                 True,
                 "Only the comparison tells what guidance took away from what the model never had.",
             ),
-            ("The training set has only that style", False, "The pictures at weight 1 may show all styles."),
             (
                 "The caption names the style",
                 False,

@@ -175,6 +175,7 @@ BIAS = Exercise(
         ),
         Wrong(lambda lam, N: 2 * bias_of(lam, N), "You took both sets to be small: (9.2) is the share of one set."),
         Wrong(lambda lam, N: bias_of(lam, N) / N**-0.5, "The bias falls like 1 / N, not like the root of it."),
+        Wrong(lambda lam, N: N * bias_of(lam, N), "The whole bracket is divided by N: more pictures, less bias."),
     ],
     home="course_lib.metrics.finite:frechet_bias",
 )
@@ -515,6 +516,12 @@ def kid_by_mask(a, b):
     return off(k[:N, :N]) + off(k[N:, N:]) - k[:N, N:].mean() - k[N:, :N].mean()
 
 
+def kid_of_all_over_pairs(a, b):
+    """The diagonal is in the sum and not in the count."""
+    within = lambda x: ((x @ x.T / x.shape[1] + 1) ** 3).sum() / (len(x) * (len(x) - 1))  # noqa: E731
+    return within(a) + within(b) - 2 * ((a @ b.T / a.shape[1] + 1) ** 3).mean()
+
+
 KID = Exercise(
     "9.7",
     "The kernel distance with all pairs",
@@ -531,6 +538,10 @@ KID = Exercise(
         Wrong(
             lambda a, b: kid_of(a, b, diagonal=True),
             "You kept the pairs i = j: a picture is like itself, which adds a bias of about 1 / N.",
+        ),
+        Wrong(
+            kid_of_all_over_pairs,
+            "You divided by the number of pairs i != j, but the pairs i = j are still in your sums.",
         ),
         Wrong(lambda a, b: kid_of(a, b, scale=1.0), "The dot product is divided by d before 1 is added."),
         Wrong(lambda a, b: kid_of(a, b, power=2), "The kernel is the third power, not the square."),
@@ -813,6 +824,7 @@ UNPAIRED = "Your error is too large: draw one list of prompts and take the same 
 PICTURES = "Your error is too small: pictures of one batch depend on each other, so draw whole batches."
 VARIANCE = "You returned the variance: the standard error is its root."
 OF_ONE = "That is the error of one sampler: the statistic to repeat is the difference of the two."
+BY_DRAWS = "You divided by the root of the number of draws: the spread of the draws is the error already."
 FAR = "Your error is more than a quarter away from what whole prompts, drawn in pairs, give."
 
 
@@ -859,15 +871,22 @@ def unpaired(a, b, draws=1000):
     return (pooled(b, j) - pooled(a, i)).std().item()
 
 
+def influence(labels):
+    """What each picture adds to exp(entropy) of all, by the delta method, (R, n) -> (R, n)."""
+    p = counted(labels).sum(0) / labels.numel()
+    rarity = -p.clamp(min=1e-12).log()
+    entropy = (p * rarity).sum()
+    return entropy.exp() * (rarity[labels] - entropy)
+
+
 def single_pictures(a, b):
-    """What drawing single pictures from all batches together comes to: the delta method for exp(entropy)."""
-    variance = 0.0
-    for labels in (a, b):
-        p = counted(labels).sum(0) / labels.numel()
-        rarity = -p.clamp(min=1e-12).log()
-        entropy = (p * rarity).sum()
-        variance += entropy.exp() ** 2 * ((p * rarity**2).sum() - entropy**2) / labels.numel()
-    return float(variance) ** 0.5
+    """What drawing single pictures from all batches together comes to."""
+    return float((influence(a).var() + influence(b).var()) / a.numel()) ** 0.5
+
+
+def pairs_of_pictures(a, b):
+    """The same where one list of pictures serves both samplers."""
+    return float((influence(b) - influence(a)).var() / a.numel()) ** 0.5
 
 
 def one_sampler(a, b, draws=1000):
@@ -894,10 +913,16 @@ def accept_error(answer, inputs):
     answer, due = max(float(answer), 1e-9), error_of_difference(a, b)
     if abs(answer / due - 1) < 0.25:
         return None
-    mistakes = {VARIANCE: due**2, UNPAIRED: unpaired(a, b), PICTURES: single_pictures(a, b), OF_ONE: one_sampler(a, b)}
-    away = {sentence: abs(math.log(answer / value)) for sentence, value in mistakes.items()}
-    nearest = min(away, key=away.get)
-    return nearest if away[nearest] < 0.2 else FAR
+    mistakes = [
+        (VARIANCE, due**2),
+        (UNPAIRED, unpaired(a, b)),
+        (PICTURES, single_pictures(a, b)),
+        (PICTURES, pairs_of_pictures(a, b)),
+        (OF_ONE, one_sampler(a, b)),
+        (BY_DRAWS, due / 200**0.5),
+    ]
+    away, nearest = min((abs(math.log(answer / value)), sentence) for sentence, value in mistakes)
+    return nearest if away < 0.2 else FAR
 
 
 DIFFERENCE = Exercise(
@@ -917,6 +942,7 @@ DIFFERENCE = Exercise(
         Wrong(unpaired, UNPAIRED),
         Wrong(single_pictures, PICTURES),
         Wrong(lambda a, b: error_of_difference(a, b) ** 2, VARIANCE),
+        Wrong(lambda a, b: error_of_difference(a, b, 200) / 200**0.5, BY_DRAWS),
     ],
     draws=3,
     home="",
@@ -1094,8 +1120,12 @@ QUIZ = [
         "A set of pictures that are mostly rubbish has recall 1. Which number tells you?",
         [
             ("Coverage or precision", True, "Balls around the real pictures hold no rubbish."),
-            ("The Vendi score", False, "It rises with rubbish, since rubbish is varied."),
-            ("In-batch similarity", False, "Rubbish pictures are unlike each other, so it calls them diverse."),
+            ("The Vendi score", False, "It can rise with rubbish, where the features find rubbish varied."),
+            (
+                "In-batch similarity",
+                False,
+                "Where rubbish pictures look unlike each other, it calls them diverse.",
+            ),
         ],
     ),
 ]
