@@ -38,8 +38,7 @@ class _Side:
     def __init__(self, x: Set, name: str):
         if isinstance(x, GaussianStatistics):
             self.statistics, self.rows, self.few = x, None, False
-            self.mean, self.S = x.mean, x.covariance
-            self.trace = self.S.trace()
+            self.mean, self.trace = x.mean, x.trace
             return
         x = checked(x, name)
         self.statistics, self.mean, self.few = None, x.mean(0), len(x) <= x.shape[1] + 1
@@ -49,8 +48,13 @@ class _Side:
             self.rows = A[1:] + A[0] / (len(x) ** 0.5 - 1)  # turned so that the first row is 0 and can go
             self.trace = self.rows.square().sum()
         else:
-            self.S = gram(self.rows) / (len(x) - 1)
-            self.trace = self.S.trace()
+            self._S = gram(self.rows).div_(len(x) - 1)
+            self.trace = self._S.trace()
+
+    @property
+    def S(self) -> Tensor:
+        """The covariance, unless the set has `few` rows."""
+        return self._S if self.statistics is None else self.statistics.covariance
 
     @property
     def work(self) -> int:

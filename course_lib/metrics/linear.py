@@ -19,21 +19,29 @@ def gram(x: Tensor) -> Tensor:
     return _times(x.T, x)
 
 
+def _triangle_times(R: Tensor, x: Tensor) -> Tensor:
+    """R x for a triangle R, without most of the products with its zeros, (r, d), (d, m) -> (r, m)."""
+    h = R.shape[1] // 2
+    if min(R.shape) <= SMALL:
+        return _times(R, x)
+    return torch.cat([_times(R[:h], x), _triangle_times(R[h:, h:], x[h:])])
+
+
 def congruence(R: Tensor, S: Tensor) -> Tensor:
     """R S R' for a triangle R (zeros below the diagonal) and a symmetric S, by halves, (r, d), (d, d) -> (r, r).
 
-    A third of the products that two full ones take.
+    Less than a third of the products that two full ones take.
     """
     h = len(S) // 2
     if len(S) <= SMALL:
         return _times(_times(R, S), R.T)
     R1, R12, R2, S12, S2 = R[:h, :h], R[:h, h:], R[h:, h:], S[:h, h:], S[h:, h:]
-    U, V = _times(R1, S12), _times(R12, S2)
+    U, V = _triangle_times(R1, S12), _times(R12, S2)
     Y = _times(U + V / 2, R12.T)
-    P = torch.empty_like(S)
+    P = S.new_empty(len(R), len(R))
     P[:h, :h], P[h:, h:] = congruence(R1, S[:h, :h]) + Y + Y.T, congruence(R2, S2)
-    P[:h, h:] = _times(U + V, R2.T)
-    P[h:, :h] = P[:h, h:].T
+    P[h:, :h] = _triangle_times(R2, (U + V).T)
+    P[:h, h:] = P[h:, :h].T
     return P
 
 

@@ -81,6 +81,12 @@ class GaussianStatistics:
         return self._m2 / (self.n - 1)
 
     @property
+    def trace(self) -> Tensor:
+        """Trace of the covariance, (). Raises ValueError for n < 2."""
+        self._need(2)
+        return self._m2.trace() / (self.n - 1)
+
+    @property
     def factor(self) -> Tensor:
         """A with A' A = covariance, (r, d) with r <= d; computed once and kept until the next batch.
 
