@@ -128,7 +128,7 @@ def load_lora(module: nn.Module, path: str | Path) -> dict[str, Tensor]:
 
 
 def preserving(loss_of: Callable[[object], Tensor], prior_of: Callable[[object], Tensor], lam: float = 1.0) -> Callable:
-    """Prior preservation: the loss on the new pictures plus lam times the loss on what the model drew before (7.3).
+    """Prior preservation: the loss on the new pictures plus lam times the loss on what the model drew before (7.4).
 
     Called with a pair (batch of the subject, batch of the class). Source: Ruiz et al. (2023), eq. (2).
     """
