@@ -17,7 +17,7 @@ dimension         intrinsic dimension, coding rate
 world             the small image world: factors, a differentiable renderer, captions
 shapes            signed distances to the outlines of the world's shapes
 features          maps from latents and images to features, embeddings, and the oracle
-rivals            a GAN and a VAE in the plane
+rivals            a GAN and a VAE in the plane, and a GAN that makes diffusion steps
 stable_diffusion  the adapter, the only module that knows timesteps
 models            the registry of models: where they come from, under which terms, how they are found
 plots             figures from arrays

@@ -1,13 +1,15 @@
-"""Two rivals of diffusion in the plane: a GAN and a VAE, each with its losses and its sampler.
+"""Rivals of diffusion in the plane: a GAN, a VAE, and a diffusion whose few steps are made by a GAN.
 
-Both draw z from N(0, I) and turn it into a sample in a single call of a small network.
+The first two draw z from N(0, I) and turn it into a sample in a single call of a small network.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
+
+from course_lib.samplers import ddpm
 
 
 def mlp(d_in: int, d_out: int, width: int = 64, depth: int = 3) -> nn.Sequential:
@@ -127,3 +129,74 @@ class VAE(nn.Module):
 def kl(mean: Tensor, log_v: Tensor) -> Tensor:
     """KL(N(mean, diag v) || N(0, I)) = 1/2 sum (mean**2 + v - 1 - log v) in (2.8), (N, d_z), (N, d_z) -> (N,)."""
     return (mean.square() + log_v.exp() - 1 - log_v).sum(1) / 2
+
+
+class DiffusionGAN(nn.Module):
+    """A generator G(x, z, sigma) -> x0 and a critic C(x_next, x, sigma) of steps between few noise levels (5.21).
+
+    `levels` are sigma_T > .. > 0. G draws one x0 that may lie behind x, where a denoiser returns their mean. Raises
+    ValueError for levels that do not fall to 0. Source: Xiao, Kreis and Vahdat (2022).
+    """
+
+    def __init__(self, levels: Tensor, d: int = 2, d_z: int = 2, width: int = 64, depth: int = 3):
+        super().__init__()
+        levels = torch.as_tensor(levels)
+        if levels.ndim != 1 or len(levels) < 2 or not (levels[1:] < levels[:-1]).all() or levels[-1] != 0:
+            raise ValueError(f"DiffusionGAN: levels must decrease and end at 0, got {levels.tolist()}.")
+        self.d_z = d_z
+        self.register_buffer("levels", levels)
+        self.generator, self.critic = mlp(d + d_z + 1, d, width, depth), mlp(2 * d + 1, 1, width, depth)
+
+    def _seen(self, sigma: Tensor | float, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What brings x to about unit variance, and the level as the networks see it, (N, 1) each."""
+        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(len(x), 1)
+        return (1 + sigma**2).rsqrt(), sigma.log() / 4
+
+    def x0(self, x: Tensor, z: Tensor, sigma: Tensor | float) -> Tensor:
+        """One clean point for each x and z, (N, d), (N, d_z), () or (N, 1) -> (N, d)."""
+        scale, level = self._seen(sigma, x)
+        return self.generator(torch.cat([scale * x, z, level], 1))
+
+    def judged(self, x_next: Tensor, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """The critic's logit that x_next is a true step from x, (N, d), (N, d), () or (N, 1) -> (N,)."""
+        scale, level = self._seen(sigma, x)
+        return self.critic(torch.cat([x_next, scale * x, level], 1))[:, 0]
+
+    def denoiser(self, generator: torch.Generator | None = None):
+        """A denoiser that draws its z, for `sample(.., self.levels, step=ddpm)`."""
+        return lambda x, sigma: self.x0(x, _normal(len(x), self.d_z, self, generator), sigma)
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """R1, the mean squared gradient of the critic at real points in (5.21), (N, d) -> ().
+
+    Source: Mescheder et al. (2018).
+    """
+    x = x.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return slope.flatten(1).square().sum(1).mean()
+
+
+def train_diffusion_gan(
+    net: DiffusionGAN, batches: Iterable[Tensor], lr: float = 1e-3, penalty: float = 0.1,
+    betas: tuple[float, float] = (0.5, 0.9), generator: torch.Generator | None = None,
+) -> Iterator[tuple[float, float]]:  # fmt: skip
+    """One Adam step of the critic and one of the generator per batch of x0 (N, d); yields (L_C, L_G) of each (5.21).
+
+    The critic also pays penalty / 2 times `gradient_penalty`. Raises FloatingPointError when a loss is not finite.
+    """
+    critic = torch.optim.Adam(net.critic.parameters(), lr=lr, betas=betas)
+    maker = torch.optim.Adam(net.generator.parameters(), lr=lr, betas=betas)
+
+    def randn(like: Tensor) -> Tensor:
+        return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)
+
+    for x0 in batches:
+        i = torch.randint(len(net.levels) - 1, (len(x0), 1), generator=generator).to(x0.device)
+        sigma, sigma_next = net.levels[i].to(x0), net.levels[i + 1].to(x0)
+        x = x0 + sigma * randn(x0)
+        real = ddpm(x, x0, sigma, sigma_next, randn)
+        made = lambda: ddpm(x, net.x0(x, _normal(len(x), net.d_z, net, generator), sigma), sigma, sigma_next, randn)  # noqa: B023, E731
+        judge = lambda x_next: net.judged(x_next, x, sigma)  # noqa: B023, E731
+        loss_c = critic_loss(judge(real), judge(made().detach())) + penalty / 2 * gradient_penalty(judge, real)
+        yield _descend(critic, loss_c), _descend(maker, generator_loss(judge(made())))

@@ -7,7 +7,19 @@ import torch
 from torch import nn
 
 from course_lib.denoisers import MLPDenoiser, ring
-from course_lib.rivals import GAN, VAE, critic_loss, generator_loss, kl, mlp, train_gan
+from course_lib.rivals import (
+    GAN,
+    VAE,
+    DiffusionGAN,
+    critic_loss,
+    generator_loss,
+    gradient_penalty,
+    kl,
+    mlp,
+    train_diffusion_gan,
+    train_gan,
+)
+from course_lib.samplers import ddpm, sample
 from course_lib.training import train
 
 F64 = torch.float64
@@ -97,7 +109,7 @@ def test_a_gan_learns_where_a_gaussian_lies(g):
     gan = GAN().double()
     gan.generator = Map(torch.eye(2), [1.5, 0.0])
     gan.generator.A.requires_grad_(False)
-    batches = (torch.randn(256, 2, generator=g, dtype=F64) - 0.5 for _ in range(600))
+    batches = (torch.randn(256, 2, generator=g, dtype=F64) - 0.5 for _ in range(400))
     losses = list(train_gan(gan, batches, lr=0.01, generator=g))
     assert (gan.generator.b + 0.5).abs().max() < 0.15
     assert sum(c for c, _ in losses[-100:]) / 100 == pytest.approx(2 * math.log(2), abs=0.03)
@@ -226,3 +238,63 @@ def test_both_learn_something_of_the_ring(g):
     list(train(lambda batch: vae.loss(*batch), vae.parameters(), batches, lr=3e-3))
     assert away(gan) < 0.5 * before[0]
     assert away(vae) < 0.5 * before[1]
+
+
+# ---- diffusion with few steps made by a GAN
+
+
+LEVELS = torch.tensor([2.0, 0.5, 0.0], dtype=F64)
+
+
+def test_the_gradient_penalty_of_a_straight_critic_is_its_squared_slope(g):
+    """R1 in (5.21): C(x) = a x has |a|**2 everywhere, whatever the batch; and it can be trained on."""
+    a = torch.tensor([3.0, -4.0], dtype=F64, requires_grad=True)
+    x = torch.randn(9, 2, generator=g, dtype=F64)
+    value = gradient_penalty(lambda point: point @ a, x)
+    assert value.item() == pytest.approx(25)
+    value.backward()
+    torch.testing.assert_close(a.grad, 2 * a.detach())
+
+
+def test_a_diffusion_gan_is_a_denoiser_that_draws(g):
+    """The loop of chapter 1 samples it: the last step returns G(x, z, sigma) itself, another z another point."""
+    net = DiffusionGAN(LEVELS).double()
+    x = torch.randn(5, 2, generator=g, dtype=F64)
+    one, other = net.denoiser(torch.Generator().manual_seed(0)), net.denoiser(torch.Generator().manual_seed(1))
+    z = torch.randn(5, 2, generator=torch.Generator().manual_seed(0), dtype=F64)
+    torch.testing.assert_close(sample(one, x, LEVELS[1:], step=ddpm), net.x0(x, z, 0.5).detach())
+    assert (one(x, 0.5) - other(x, 0.5)).abs().min() > 0
+    assert (net.judged(x, x, 0.5) - net.judged(x, 2 * x, 0.5)).abs().min() > 0  # the critic sees where the step began
+    assert (net.judged(x, x, 0.5) - net.judged(x, x, 2.0)).abs().min() > 0
+    assert net.judged(x, x, 0.5).shape == (5,)
+
+
+def test_the_diffusion_gan_draws_where_a_mean_would_fail(g):
+    """Two points, -1 and 1, one step from a noise that hides them: the mean is near 0, the draws are on both."""
+    torch.manual_seed(0)
+    net = DiffusionGAN(torch.tensor([3.0, 0.0], dtype=F64), d=1, width=32).double()
+    data = (2 * torch.randint(2, (128, 1), generator=g, dtype=F64) - 1 for _ in range(400))
+    losses = list(train_diffusion_gan(net, data, 3e-3, generator=g))
+    x = 3 * torch.randn(500, 1, generator=g, dtype=F64)
+    made = sample(net.denoiser(g), x, net.levels, step=ddpm)
+    assert len(losses) == 400
+    assert (made.abs() - 1).abs().median() < 0.2
+    assert 0.25 < (made > 0).double().mean() < 0.75
+
+
+def test_the_penalty_counts(g):
+    """Its weight changes the critic's loss, and only that."""
+    data = torch.randn(16, 2, generator=g, dtype=F64)
+    first = []
+    for penalty in (0.0, 10.0):
+        torch.manual_seed(0)
+        net = DiffusionGAN(LEVELS).double()
+        first.append(next(train_diffusion_gan(net, [data], 0.0, penalty, generator=torch.Generator().manual_seed(0))))
+    assert first[1][0] > first[0][0]
+    assert first[1][1] == pytest.approx(first[0][1])
+
+
+@pytest.mark.parametrize("levels", [[1.0, 2.0, 0.0], [2.0, 1.0], [0.0]])
+def test_levels_of_a_diffusion_gan_must_fall_to_zero(levels):
+    with pytest.raises(ValueError, match="must decrease and end at 0"):
+        DiffusionGAN(torch.tensor(levels))

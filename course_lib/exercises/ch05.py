@@ -1,0 +1,745 @@
+"""Chapter 5, staying on the manifold: reference answers, inputs, anticipated wrong answers, and the quiz."""
+
+import math
+
+import torch
+
+from course_lib import constraints, training
+from course_lib.denoisers import IdealDenoiser
+from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.manifolds import Circle, SwissRoll
+from course_lib.penalties import denoiser_residual, kernel_density, local_pca, nearest_neighbours
+from course_lib.samplers import ddim
+
+
+def whole(g, low, high):
+    """A whole number from low to high, both included."""
+    return int(torch.randint(low, high + 1, (), generator=g))
+
+
+def real(g, low, high):
+    """A number between low and high."""
+    return low + (high - low) * torch.rand((), generator=g).item()
+
+
+def normal(g, *shape):
+    """Standard normal numbers in double precision."""
+    return torch.randn(*shape, generator=g, dtype=torch.float64)
+
+
+# 5.1 the denoiser of the circle
+
+
+def circle_denoiser(x, sigma, mu, kappa):
+    """Denoiser (5.2) of one von Mises law, (N, 2) -> (N, 2): the library's own."""
+    return Circle(mu, kappa)(x, sigma)
+
+
+def pulled(x, sigma, mu, kappa):
+    """v of (5.2) and its length, (N, 2), (N, 1)."""
+    v = kappa * torch.tensor([math.cos(mu), math.sin(mu)], dtype=x.dtype) + x / sigma**2
+    return v, v.norm(dim=1, keepdim=True)
+
+
+def bessel(order, z):
+    """Modified Bessel function I_order, plain: the lengths here stay below where it overflows."""
+    return torch.special.i1(z) if order else torch.special.i0(z)
+
+
+def circle_denoiser_plainly(x, sigma, mu, kappa):
+    v, length = pulled(x, sigma, mu, kappa)
+    return torch.special.i1e(length) / torch.special.i0e(length) * v / length
+
+
+def circle_denoiser_by_angles(x, sigma, mu, kappa):
+    v, length = pulled(x, sigma, mu, kappa)
+    angle = torch.atan2(v[:, 1], v[:, 0])
+    return bessel(1, length) / bessel(0, length) * torch.stack([angle.cos(), angle.sin()], 1)
+
+
+def circle_denoiser_by_sum(x, sigma, mu, kappa):
+    t = torch.linspace(0, 2 * math.pi, 2001, dtype=x.dtype)[:-1]
+    point = torch.stack([t.cos(), t.sin()], 1)
+    weight = (kappa * (t - mu).cos() - torch.cdist(x, point) ** 2 / (2 * sigma**2)).softmax(1)
+    return weight @ point
+
+
+def upside_down(x, sigma, mu, kappa):
+    v, length = pulled(x, sigma, mu, kappa)
+    return torch.special.i0e(length) / torch.special.i1e(length) * v / length
+
+
+def with_long_v(x, sigma, mu, kappa):
+    v, length = pulled(x, sigma, mu, kappa)
+    return torch.special.i1e(length) / torch.special.i0e(length) * v
+
+
+def with_sigma(x, sigma, mu, kappa):
+    return circle_denoiser(x, sigma**0.5, mu, kappa)
+
+
+def half_scaled(x, sigma, mu, kappa):
+    v, length = pulled(x, sigma, mu, kappa)
+    return torch.special.i1e(length) / torch.special.i0(length) * v / length
+
+
+CIRCLE = Exercise(
+    "5.1",
+    "The denoiser of a circle",
+    points=2,
+    difficulty=2,
+    importance=4,
+    minutes=10,
+    equation="(5.2)",
+    name="circle_denoiser",
+    reference=circle_denoiser,
+    inputs=lambda g: (normal(g, whole(g, 3, 6), 2), real(g, 0.35, 0.9), real(g, -3, 3), real(g, 0.5, 3.0)),
+    right=[circle_denoiser_plainly, circle_denoiser_by_angles, circle_denoiser_by_sum],
+    wrong=[
+        Wrong(
+            lambda x, sigma, mu, kappa: circle_denoiser(x, sigma, mu, 0.0),
+            "Your answer forgets the prior: v has the term kappa u(mu) beside x / sigma^2.",
+        ),
+        Wrong(
+            lambda x, sigma, mu, kappa: pulled(x, sigma, mu, kappa)[0] / pulled(x, sigma, mu, kappa)[1],
+            "Your answers all lie on the circle: a mean of several of its points lies inside, and A(|v|) says how far.",
+        ),
+        Wrong(upside_down, "Your answers lie outside the circle, where no mean of its points can be: A is I1 over I0."),
+        Wrong(with_long_v, "The direction must have length 1: divide v by |v| after you have taken A(|v|)."),
+        Wrong(with_sigma, "You divided x by sigma: in (5.2) it is divided by sigma^2."),
+        Wrong(
+            half_scaled,
+            "One Bessel function of yours carries a factor exp(-|v|) and the other does not: i1e goes with i0e.",
+        ),
+        Wrong(
+            lambda x, sigma, mu, kappa: circle_denoiser(x, sigma, math.pi / 2 - mu, kappa),
+            "Cosine and sine of mu are exchanged: the first coordinate of u(mu) is the cosine.",
+        ),
+    ],
+    home="course_lib.manifolds:Circle.__call__",
+)
+
+
+# 5.2 a step of CFG++
+
+
+def cfgpp_step(x, x0_u, x0_c, lam, sigma, sigma_next):
+    """Step (5.5), (N, d) -> (N, d): ddim on guidance with the library's weight (5.6)."""
+    w = constraints.cfgpp_weight(lam, torch.tensor([sigma, sigma_next], dtype=torch.float64))(sigma)
+    return ddim(x, x0_u + w * (x0_c - x0_u), sigma, sigma_next)
+
+
+def cfgpp_plainly(x, x0_u, x0_c, lam, sigma, sigma_next):
+    return x0_u + lam * (x0_c - x0_u) + sigma_next * (x - x0_u) / sigma
+
+
+def cfgpp_by_noise(x, x0_u, x0_c, lam, sigma, sigma_next):
+    eps_u, eps_c = (x - x0_u) / sigma, (x - x0_c) / sigma
+    eps = (1 - lam) * eps_u + lam * eps_c
+    return x - sigma * eps + sigma_next * eps_u
+
+
+def stepped(x, x0, noise_of, sigma, sigma_next):
+    return x0 + sigma_next / sigma * (x - noise_of)
+
+
+def between(x0_u, x0_c, lam):
+    return x0_u + lam * (x0_c - x0_u)
+
+
+CFGPP = Exercise(
+    "5.2",
+    "A step of CFG++",
+    points=2,
+    difficulty=2,
+    importance=4,
+    minutes=10,
+    equation="(5.5)",
+    name="cfgpp_step",
+    reference=cfgpp_step,
+    inputs=lambda g: (
+        *(normal(g, 4, 3) for _ in range(3)),
+        real(g, 0.15, 0.4),
+        real(g, 1.0, 2.0),
+        real(g, 0.3, 0.8),
+    ),
+    right=[cfgpp_plainly, cfgpp_by_noise],
+    wrong=[
+        Wrong(
+            lambda x, u, c, lam, s, n: stepped(x, between(u, c, lam), between(u, c, lam), s, n),
+            "You put back the guided noise: that is CFG with w = lam; CFG++ puts back the noise of D_u.",
+        ),
+        Wrong(
+            lambda x, u, c, lam, s, n: stepped(x, between(u, c, lam), c, s, n),
+            "You put back the noise of D_c: in (5.5) it is that of D_u.",
+        ),
+        Wrong(
+            lambda x, u, c, lam, s, n: stepped(x, between(u, c, 1 - lam), u, s, n),
+            "lam and 1 - lam are exchanged: at lam = 0 the estimate is D_u.",
+        ),
+        Wrong(
+            lambda x, u, c, lam, s, n: stepped(x, lam * (c - u), u, s, n),
+            "D_u is missing in the estimate: (5.5) moves from D_u towards D_c.",
+        ),
+        Wrong(
+            lambda x, u, c, lam, s, n: between(u, c, lam) + n * (x - u),
+            "Your noise is too long: (x - D_u) / sigma is the noise of variance one.",
+        ),
+        Wrong(
+            lambda x, u, c, lam, s, n: between(u, c, lam) + s / n * (x - u),
+            "The levels are upside down: after the step there is less noise, so the factor is sigma_next / sigma.",
+        ),
+        Wrong(
+            lambda x, u, c, lam, s, n: stepped(x, between(u, c, lam), torch.zeros_like(u), s, n),
+            "You scaled x itself: the noise in x is what is left when D_u is subtracted.",
+        ),
+    ],
+    home="course_lib.constraints:cfgpp_weight",
+)
+
+
+# 5.3 a step that moves x0
+
+
+def moving(step, loss, scale):
+    """MPGD (5.7), a step from a step: the library's own."""
+    return constraints.mpgd(step, loss, scale)
+
+
+def slope(loss, x0):
+    """Gradient of the summed loss."""
+    with torch.enable_grad():
+        x0 = x0.detach().requires_grad_()
+        return torch.autograd.grad(loss(x0).sum(), x0)[0]
+
+
+def moving_plainly(step, loss, scale):
+    def moved(x, x0, sigma, sigma_next, randn_like=None):
+        return step(x, x0, sigma, sigma_next, randn_like) - scale * slope(loss, x0)
+
+    return moved
+
+
+def moving_by_noise(step, loss, scale):
+    def moved(x, x0, sigma, sigma_next, randn_like=None):
+        eps = (x - x0) / sigma
+        x0 = x0 - scale * slope(loss, x0)
+        return step(x0 + sigma * eps, x0, sigma, sigma_next, randn_like)
+
+    return moved
+
+
+def call_moving(fn, x, x0, sigma, sigma_next, scale, a):
+    """One step made from ddim, with a loss that is no straight line, where no gradients are recorded."""
+
+    def loss(point):
+        return point @ a + point.square().sum(1) ** 2 / 4
+
+    with torch.no_grad():
+        step = fn(ddim, loss, scale)
+        return step(x, x0, torch.tensor(sigma, dtype=x.dtype), torch.tensor(sigma_next, dtype=x.dtype))
+
+
+def wrongly(change):
+    """A step from `change(step, loss, scale, x, x0, sigma, sigma_next)`."""
+    return lambda step, loss, scale: lambda x, x0, s, n, r=None: change(step, loss, scale, x, x0, s, n)
+
+
+MOVING = Exercise(
+    "5.3",
+    "A step that moves the estimate",
+    points=3,
+    difficulty=3,
+    importance=5,
+    minutes=15,
+    equation="(5.7)",
+    name="moving",
+    reference=moving,
+    inputs=lambda g: (
+        normal(g, 4, 3),
+        normal(g, 4, 3),
+        real(g, 1.2, 2.0),
+        real(g, 0.3, 0.8),
+        real(g, 0.1, 0.4),
+        normal(g, 3),
+    ),
+    call=call_moving,
+    right=[moving_plainly, moving_by_noise],
+    wrong=[
+        Wrong(
+            wrongly(lambda step, loss, scale, x, x0, s, n: step(x, x0 - scale * slope(loss, x0), s, n)),
+            "You gave the moved x0 to the step as it is: then (x - x0) / sigma is no longer the noise x had; keep it.",
+        ),
+        Wrong(
+            wrongly(lambda step, loss, scale, x, x0, s, n: step(x, x0, s, n) + scale * slope(loss, x0)),
+            "You move up the loss: (5.7) subtracts its gradient.",
+        ),
+        Wrong(
+            wrongly(lambda step, loss, scale, x, x0, s, n: step(x, x0, s, n) - scale * slope(loss, x0) / len(x)),
+            "Your push shrinks with the batch: sum the losses before you take the gradient, do not average them.",
+        ),
+        Wrong(
+            wrongly(lambda step, loss, scale, x, x0, s, n: step(x, x0, s, n) - scale * slope(loss, x)),
+            "You took the gradient at the noisy x: (5.7) takes it at x0.",
+        ),
+        Wrong(
+            wrongly(lambda step, loss, scale, x, x0, s, n: x0 - scale * slope(loss, x0)),
+            "You return the moved x0 without its noise: the particle must be at the next level.",
+        ),
+        Wrong(
+            wrongly(lambda step, loss, scale, x, x0, s, n: step(x, x0, s, n) - slope(loss, x0)),
+            "The scale is missing before the gradient.",
+        ),
+        Wrong(
+            wrongly(lambda step, loss, scale, x, x0, s, n: step(x, x0, s, n)),
+            "Your step is the old one: the loss moves nothing.",
+        ),
+    ],
+    home="course_lib.constraints:mpgd",
+)
+
+
+# 5.4 along the manifold
+
+
+def along(v, J, k):
+    """Projection on the k leading eigenvectors (5.10), (N, d), (N, d, d) -> (N, d): the library's own."""
+    linear = lambda x, sigma: (J @ x[..., None])[..., 0]  # noqa: E731
+    return constraints.tangent(linear, k)(v, torch.zeros_like(v), 1.0)
+
+
+def basis_of(J, part):
+    """Some of the eigenvectors of J as columns, (N, d, k)."""
+    return torch.linalg.eigh(J)[1][..., part]
+
+
+def onto(basis, v):
+    return (basis @ (basis.mT @ v[..., None]))[..., 0]
+
+
+def along_by_loop(v, J, k):
+    rows = []
+    for one, matrix in zip(v, J):
+        leading = torch.linalg.eigh(matrix)[1].T.flip(0)[:k]
+        rows.append(sum((e @ one) * e for e in leading))
+    return torch.stack(rows)
+
+
+def along_by_svd(v, J, k):
+    U = torch.linalg.svd(J)[0][..., :k]  # J is symmetric and positive
+    return torch.einsum("nik,njk,nj->ni", U, U, v)
+
+
+def random_jacobians(g):
+    """Vectors, symmetric matrices with eigenvalues spread over (0, 1), and k."""
+    N, d = 4, 5
+    Q = torch.linalg.qr(normal(g, N, d, d))[0]
+    values = torch.tensor([0.05, 0.2, 0.4, 0.7, 0.95], dtype=torch.float64)
+    values = values + 0.05 * torch.rand(N, d, generator=g, dtype=torch.float64)
+    return normal(g, N, d), Q @ torch.diag_embed(values) @ Q.mT, whole(g, 1, 3)
+
+
+ALONG = Exercise(
+    "5.4",
+    "Along the manifold, without knowing it",
+    points=2,
+    difficulty=3,
+    importance=4,
+    minutes=10,
+    equation="(5.10)",
+    name="along",
+    reference=along,
+    inputs=random_jacobians,
+    right=[along_by_loop, along_by_svd],
+    wrong=[
+        Wrong(
+            lambda v, J, k: onto(basis_of(J, slice(0, k)), v),
+            "You took the smallest eigenvalues: eigh sorts upwards, and the directions along the data are the last.",
+        ),
+        Wrong(
+            lambda v, J, k: v - onto(basis_of(J, slice(-k, None)), v),
+            "That is the part across the manifold, which is to be removed.",
+        ),
+        Wrong(
+            lambda v, J, k: (J @ v[..., None])[..., 0],
+            "You multiplied by J itself, which shortens even what lies along the data: project on its eigenvectors.",
+        ),
+        Wrong(
+            lambda v, J, k: onto(torch.linalg.eigh(J)[1][..., -k:, :].mT, v),
+            "You took rows of what eigh returns: its eigenvectors are the columns.",
+        ),
+        Wrong(
+            lambda v, J, k: onto(basis_of(J, slice(-k - 1, None)), v),
+            "You kept one direction too many: k of them span the manifold's tangent.",
+        ),
+        Wrong(
+            lambda v, J, k: (basis_of(J, slice(-k, None)).mT @ v[..., None]).sum(1).expand_as(v),
+            "You added up the coefficients: each belongs to its own eigenvector.",
+        ),
+    ],
+    home="course_lib.constraints:tangent",
+)
+
+
+# 5.5 the gated loss
+
+
+def gated_loss(estimate, x0, sigma, distance2, lam, gate):
+    """Loss (5.11) -> (): the library's own."""
+    return training.manifold_loss(
+        lambda x, s: estimate, x0, sigma, torch.zeros_like(x0), lambda y: distance2, lam, gate
+    )
+
+
+def squared_error(estimate, x0):
+    return (estimate - x0).square().sum(1)
+
+
+def gated_plainly(estimate, x0, sigma, distance2, lam, gate):
+    return (squared_error(estimate, x0) + lam * (sigma[:, 0] < gate) * distance2).mean()
+
+
+def gated_by_where(estimate, x0, sigma, distance2, lam, gate):
+    low = sigma.flatten() < gate
+    return squared_error(estimate, x0).mean() + lam * torch.where(low, distance2, 0.0).sum() / len(x0)
+
+
+def gated_by_loop(estimate, x0, sigma, distance2, lam, gate):
+    total = 0.0
+    for i in range(len(x0)):
+        total = total + ((estimate[i] - x0[i]) ** 2).sum() + (lam * distance2[i] if sigma[i, 0] < gate else 0.0)
+    return total / len(x0)
+
+
+def gated_inputs(g):
+    N = whole(g, 6, 10)
+    sigma = torch.cat([torch.tensor([[0.1], [0.9], [0.2]]).double(), torch.rand(N - 3, 1, generator=g).double()])
+    distance2 = 0.1 + torch.rand(N, generator=g).double()
+    return normal(g, N, 2), normal(g, N, 2), sigma, distance2, real(g, 1.0, 9.0), real(g, 0.3, 0.6)
+
+
+GATED = Exercise(
+    "5.5",
+    "A penalty with a gate",
+    points=2,
+    difficulty=2,
+    importance=5,
+    minutes=10,
+    equation="(5.11)",
+    name="gated_loss",
+    reference=gated_loss,
+    inputs=gated_inputs,
+    right=[gated_plainly, gated_by_where, gated_by_loop],
+    wrong=[
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) + lam * d2).mean(),
+            "Your penalty acts at every level: the gate lets it through only where sigma < gate.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) + lam * (s[:, 0] >= gate) * d2).mean(),
+            "Your gate is open at high noise, where the estimate must lie off the manifold: turn it round.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) + lam * (s < gate) * d2).mean(),
+            "sigma is (N, 1) and the distances are (N,): their product is an (N, N) table; bring them to one shape.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: ((s[:, 0] < gate) * (squared_error(e, x0) + lam * d2)).mean(),
+            "Your gate also closes the denoising error: only the penalty stands behind it.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (e - x0).square().mean() + lam * ((s[:, 0] < gate) * d2).mean(),
+            "You averaged the squares over the coordinates: |D - x0|^2 is their sum, and the mean runs over particles.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: squared_error(e, x0).mean() + lam * d2[s[:, 0] < gate].mean(),
+            "You averaged the penalty over the open particles only: (5.11) divides by all N.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) + lam * (s[:, 0] < gate) * d2).sum(),
+            "You summed over the batch: (5.11) is a mean, or the step size would follow the batch.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) + lam * (s[:, 0] < gate) * d2**2).mean(),
+            "The distances come squared already: you squared them again.",
+        ),
+    ],
+    home="course_lib.training:manifold_loss",
+)
+
+
+# 5.6 experiment: a penalty for a roll
+
+ROLL = SwissRoll()
+
+
+def penalty(x, points):
+    """Mean squared distance to the nearest data points (5.12)."""
+    return nearest_neighbours(x, points, 3)
+
+
+def call_penalty(fn, x, points):
+    """Values and gradients of a penalty at points off the roll."""
+    with torch.enable_grad():
+        x = x.clone().requires_grad_()
+        value = fn(x, points)
+        follows = bool(value.requires_grad)
+        gradient = torch.zeros_like(x)
+        if follows:
+            found = torch.autograd.grad(value.sum(), x, allow_unused=True)[0]
+            gradient = gradient if found is None else found
+    return {"value": value.detach(), "gradient": gradient, "follows": follows}
+
+
+def off_the_roll(g):
+    """Points beside the roll, and the sample of it that one would have."""
+    return ROLL.sample(150, g) + 0.08 * normal(g, 150, 2), ROLL.sample(800, g)
+
+
+STUCK = "No gradient flows from your penalty to x: a loss needs one; keep x out of detach and no_grad."
+FLAT = (
+    "Your penalty hardly follows the distance to the curve: the roll is bent, so compare with the points near x only."
+)
+WIDE = "Your penalty follows the distance, but not well: it looks beyond the neighbouring turn, so look closer."
+UPHILL = "Your penalty falls as x moves away from the roll: it must grow."
+
+
+def accept_penalty(answer, inputs):
+    """A gradient, then how well values and gradients follow the exact distance."""
+    x, _ = inputs
+    value, gradient = answer["value"], answer["gradient"]
+    if not bool(answer["follows"]) or gradient.abs().max() == 0:
+        return STUCK
+    away = x - ROLL.project(x)
+    correlation = torch.corrcoef(torch.stack([value.to(x), away.square().sum(1)]))[0, 1]
+    cosine = torch.cosine_similarity(gradient.to(x), away).mean()
+    if correlation < -0.5 and cosine < 0:
+        return UPHILL
+    if correlation > 0.75 and cosine > 0.7:
+        return None
+    return FLAT if cosine < 0.24 else WIDE
+
+
+def penalty_by_hand(x, points):
+    return (x[:, None] - points).square().sum(-1).min(1).values
+
+
+def penalty_by_planes(x, points):
+    return local_pca(x, points, 8, 1)
+
+
+def penalty_by_density(x, points):
+    return kernel_density(x, points, 0.03)
+
+
+def penalty_by_denoiser(x, points):
+    return denoiser_residual(x, IdealDenoiser(points), 0.05)
+
+
+def penalty_unmoved(x, points):
+    with torch.no_grad():
+        return penalty(x, points)
+
+
+PENALTY = Exercise(
+    "5.6",
+    "A penalty for a roll",
+    points=3,
+    difficulty=3,
+    importance=4,
+    minutes=15,
+    name="penalty",
+    reference=penalty,
+    inputs=off_the_roll,
+    call=call_penalty,
+    accept=accept_penalty,
+    right=[penalty_by_hand, penalty_by_planes, penalty_by_density, penalty_by_denoiser],
+    wrong=[
+        Wrong(penalty_unmoved, STUCK),
+        Wrong(lambda x, points: local_pca(x, points, len(points), 1), FLAT),
+        Wrong(lambda x, points: denoiser_residual(x, IdealDenoiser(points), 0.2), WIDE),
+        Wrong(lambda x, points: -penalty(x, points), UPHILL),
+    ],
+)
+
+
+# 5.7 a verdict that is computed
+
+ANSWERS = ("supported", "not supported", "untestable")
+
+
+def verdict(measured, baseline, better):
+    """What two measurements (mean, error, n) say about "better", in one of three words."""
+    if measured[2] == 0 or baseline[2] == 0:
+        return "untestable"
+    gain = measured[0] - baseline[0] if better == "higher" else baseline[0] - measured[0]
+    return "supported" if gain > 3 * math.hypot(measured[1], baseline[1]) else "not supported"
+
+
+def verdict_by_sign(measured, baseline, better):
+    (m, a, n), (b, c, k) = measured, baseline
+    if min(n, k) < 1:
+        return "untestable"
+    sign = {"higher": 1, "lower": -1}[better]
+    z = sign * (m - b) / (a**2 + c**2) ** 0.5
+    return ("not supported", "supported")[int(z > 3)]
+
+
+def verdict_by_interval(measured, baseline, better):
+    if 0 in (measured[2], baseline[2]):
+        return "untestable"
+    reach = 3 * (measured[1] ** 2 + baseline[1] ** 2) ** 0.5
+    low, high = measured[0] - baseline[0] - reach, measured[0] - baseline[0] + reach
+    return "supported" if (low > 0 if better == "higher" else high < 0) else "not supported"
+
+
+def call_verdict(fn, cases):
+    """The place of each word in the list of three; -1 for any other."""
+    words = ["supported", "not supported", "untestable"]
+    found = [fn(measured, baseline, better) for measured, baseline, better in cases]
+    return torch.tensor([words.index(word) if word in words else -1 for word in found])
+
+
+def cases(g):
+    """Sixty pairs of measurements with gains of -6 to 6 joint errors, a few of them never made."""
+    made = []
+    for i in range(60):
+        a, c, b = real(g, 0.02, 0.2), real(g, 0.02, 0.2), real(g, 0.0, 2.0)
+        gain = (real(g, -6, 6) if i % 2 else real(g, 2.0, 4.2)) * math.hypot(a, c)
+        better = ("higher", "lower")[whole(g, 0, 1)]
+        n, k = (0 if whole(g, 0, 9) == 0 else 5 for _ in range(2))
+        made.append(((b + gain if better == "higher" else b - gain, a, n), (b, c, k), better))
+    return (made,)
+
+
+def decided(reach, signed=True, empty="untestable"):
+    """A verdict with another yardstick: `reach` of the two errors."""
+
+    def answer(measured, baseline, better):
+        if 0 in (measured[2], baseline[2]):
+            return empty
+        gain = measured[0] - baseline[0] if better == "higher" else baseline[0] - measured[0]
+        gain = gain if signed else abs(gain)
+        return "supported" if gain > reach(measured[1], baseline[1]) else "not supported"
+
+    return answer
+
+
+def three(a, c):
+    return 3 * math.hypot(a, c)
+
+
+VERDICT = Exercise(
+    "5.7",
+    "A verdict that is computed",
+    points=2,
+    difficulty=2,
+    importance=4,
+    minutes=10,
+    equation="(5.22)",
+    name="verdict",
+    reference=verdict,
+    inputs=cases,
+    call=call_verdict,
+    right=[verdict_by_sign, verdict_by_interval],
+    wrong=[
+        Wrong(decided(lambda a, c: 0.0), "Any difference convinces you: chance alone makes one; ask for three errors."),
+        Wrong(decided(math.hypot), "One joint error is no evidence: (5.22) asks for three."),
+        Wrong(
+            decided(lambda a, c: 3 * (a + c)),
+            "You added the errors: independent ones add as squares, under a root.",
+        ),
+        Wrong(decided(lambda a, c: 3 * a), "You forgot that the baseline has an error as well."),
+        Wrong(
+            decided(three, signed=False),
+            "You look at the size of the difference only: a change for the worse does not support the claim.",
+        ),
+        Wrong(
+            decided(three, empty="not supported"),
+            "Where n = 0 nothing was measured: that claim is untestable here, which is not the same as unsupported.",
+        ),
+        Wrong(
+            lambda m, b, better: decided(three)(m, b, "higher"),
+            "You took higher for better always: read the third argument.",
+        ),
+    ],
+)
+
+
+# 5.8 words
+
+WORDS = Exercise(
+    "5.8",
+    "A letter to the author",
+    points=3,
+    difficulty=3,
+    importance=4,
+    minutes=20,
+    rubric="1 point: names something the article gets right, and the number of this chapter that supports it. "
+    "1 point: corrects one recommendation (the ungated penalty, augmentation, t-SNE as a guide, or the training loop) "
+    "with the mechanism and a number, and says what to write instead. "
+    "1 point: separates what was tested here from what cannot be (points in the plane, exact denoisers, one small "
+    "network; no pictures, no human judgement of coherence or control), in a tone the author could thank you for.",
+)
+
+
+EXERCISES = [CIRCLE, CFGPP, MOVING, ALONG, GATED, PENALTY, VERDICT, WORDS]
+
+QUIZ = [
+    Question(
+        "Data on a circle, high noise, exact denoiser. Where does D(x, sigma) lie?",
+        [
+            ("On the circle", False, "It is a mean of many points of the circle, and such a mean lies inside."),
+            (
+                "Inside the circle",
+                True,
+                "A mean of points of a circle lies inside; the more noise, the nearer the middle.",
+            ),
+            ("Outside the circle", False, "No mean of points of a circle lies outside; guided estimates may."),
+        ],
+    ),
+    Question(
+        "Guidance with w = 7.5 and exact denoisers, levels that end at 0. What is lost?",
+        [
+            ("The manifold: samples end far from it", False, "The last steps bring them back; they end on it."),
+            ("The spread along the manifold", True, "From .85 to about .07 here, and nothing brings that back."),
+            ("Nothing, the denoisers are exact", False, "Both are, but their combination is no law's denoiser."),
+        ],
+    ),
+    Question(
+        "You double the number of steps of CFG++ and keep lambda. What happens?",
+        [
+            ("The same samples, a little more accurate", False, "True of a law with a limit; CFG++ has none."),
+            (
+                "It guides harder",
+                True,
+                "As guidance its weight is lambda / (1 - sigma_next / sigma), which grows as the steps get shorter.",
+            ),
+            ("It guides less", False, "Each step pushes about as far as before, and there are more of them."),
+        ],
+    ),
+    Question(
+        "Why does DPS stay on the manifold where MPGD without projection leaves it?",
+        [
+            (
+                "Its gradient passes through the denoiser, whose Jacobian is nearly zero across the data",
+                True,
+                "The Jacobian is the covariance of x0 given x over sigma^2: a push across is multiplied by almost 0.",
+            ),
+            ("Its steps are shorter", False, "At the same scale the pushes along the manifold are about as long."),
+            ("It knows the manifold", False, "It knows the denoiser only."),
+        ],
+    ),
+    Question(
+        "Which of these can serve as a manifold penalty in a training loss?",
+        [
+            ("The place of x in a t-SNE map", False, "t-SNE places a given set; it has no answer for a new x."),
+            ("The residual of an autoencoder trained without noise", False, "It is 0 on whatever it learned to copy."),
+            (
+                "The residual of the denoiser at low noise",
+                True,
+                "It is about the squared distance, at no extra network.",
+            ),
+        ],
+    ),
+]
