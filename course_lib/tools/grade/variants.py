@@ -264,7 +264,8 @@ def without_return(node: ast.FunctionDef) -> ast.FunctionDef | None:
     returns = _returns(node.body)
     if len(returns) != 1 or node.body[-1] is not returns[0]:
         return None
-    node.body[-1] = ast.Assign([ast.Name("answer", ast.Store())], returns[0].value)
+    kept = ast.Assign([ast.Name("answer", ast.Store())], returns[0].value)
+    node.body[-1] = ast.copy_location(kept, returns[0])
     return node
 
 

@@ -58,7 +58,7 @@ def test_the_zip_has_its_two_scripts_at_the_root_and_they_can_be_run(archive):
             assert stat.S_IMODE(files.getinfo(name).external_attr >> 16) == 0o755
             text = files.read(name).decode()
             assert text.startswith("#!/usr/bin/env bash\n")
-            subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+            subprocess.run(["bash", "-n"], input=text, text=True, check=True, timeout=60)
         assert json.loads(files.read("config.json")) == {"chapter": 4, "seed": "spring", "visibility": "visible"}
 
 
@@ -141,7 +141,7 @@ def set_up(tmp_path, archive, folder):
     (folder / "mkdir").symlink_to(shutil.which("mkdir"))
     (folder / "cp").symlink_to(shutil.which("cp"))
     bash = [shutil.which("bash"), str(tmp_path / "ag/source/setup.sh")]
-    done = subprocess.run(bash, env=environment, capture_output=True, text=True)
+    done = subprocess.run(bash, env=environment, capture_output=True, text=True, timeout=120)
     return done, (tmp_path / "log").read_text().splitlines()
 
 
@@ -194,6 +194,7 @@ def test_the_run_script_grades_a_notebook_without_the_network(image, root):
     """The real script, worker and sandbox on a made-up student's notebook; the marks are the truth's."""
     *_, notebook, handed = next(one for one in students(template(root, 4), 4, 9, "spring") if 0 < sum(
         mark.points for mark in one[3].values()) < 16)  # fmt: skip
+    Sandbox().check()
     hand_in(image, notebook)
     command = ["bwrap", "--dev-bind", "/", "/", "--unshare-net", "--", str(image / "run_autograder")]
     environment = {**os.environ, "AUTOGRADER": str(image), "OMP_NUM_THREADS": "1"}

@@ -1,32 +1,40 @@
 """What students hand in at their worst: each case is a real notebook file, graded by the real command in its sandbox.
 
-All cases are one class, graded once. In most of them 4.2 is hostile while 4.1 and 4.3 are solved: these must pass.
+All cases are one class, graded once. Where 4.1 and 4.2 are hostile, 4.3 below them is solved and must pass.
 """
 
 import json
 import os
+import re
 import socket
 import threading
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from grading import KEPT, code, graded, left_behind, notebook, source_of, text, whole, write
+from grading import KEPT, ROOT, code, graded, left_behind, notebook, source_of, text, whole, write
 
 from course_lib.exercises import registry
 from course_lib.exercises.comparing import answer_of
-from course_lib.tools.grade.sandbox import Sandbox
+from course_lib.tools.grade import command
+from course_lib.tools.grade.sandbox import Limits, Sandbox
 
 FORCE = registry.exercise("4.2")
-RIGHT = source_of("4.2")  # def force(x, alpha, h)
+# Cases are written for 4.2; where one stands in 4.1 instead, names and body are exchanged.
+RIGHT = "def force(x, alpha, h):\n    BODY\n"
 WRONG = "\n\ndef force(x, alpha, h):\n    return torch.ones(1)\n"
-BEFORE = RIGHT.replace("def force(x, alpha, h):", "def force(x, alpha, h):\n    {}", 1)
 
 
 def before(statement: str) -> str:
     """The right answer, with something before it in the function."""
-    return BEFORE.format(statement)
+    return RIGHT.replace("    BODY", f"    {statement}\n    BODY")
+
+
+def after(method: str) -> str:
+    """The right answer, with something done to it before it is returned."""
+    return f"{RIGHT}\n\ninner = force\n\n\ndef force(x, alpha, h):\n    return inner(x, alpha, h){method}\n"
 
 
 def if_it_works(attempt: str) -> str:
@@ -76,14 +84,15 @@ REFUSED = {
     "        while True: os.write(fd, bytes(10**6))\n    except OSError: pass\n" + RIGHT,
 }
 FINE = {
-    "200 MB of output": "print('x' * 200_000_000)\n" + RIGHT,
-    "200 MB of output to the console": "import os\nos.write(1, b'x' * 200_000_000)\n" + RIGHT,
+    "200 MB of output": "for _ in range(200): print('x' * 10**6)\n" + RIGHT,
+    "200 MB of output to the console": "import os\nfor _ in range(200): os.write(1, bytes(10**6))\n" + RIGHT,
     "stops its parent": before("import os, signal; os.kill(os.getppid(), signal.SIGSTOP)"),
     "interrupts its parent": before("import os, signal; os.kill(os.getppid(), signal.SIGINT)"),
     "leaves a process behind": "import os, threading\nif os.fork() == 0:\n    os.setsid()\n"
     "    if os.fork() == 0: threading.Event().wait()\n    os._exit(0)\n" + RIGHT,
     "requires grad": before("x = x.clone().requires_grad_()"),
-    "view": RIGHT + "\n\ninner = force\n\n\ndef force(x, alpha, h):\n    return inner(x, alpha, h).T.contiguous().T\n",
+    "not contiguous": after(".T.contiguous().T"),
+    "view": after(".repeat(2, 1)[: len(x)]"),
     "magic": "%matplotlib inline\n!ls\n" + RIGHT + "\n\nforce?\n",
     "fails after the function": RIGHT + "\n\n1 / 0\n",
     "checks itself": RIGHT + '\n\ncheck("4.2", force)\nforce = fallback("4.2", force)\n',
@@ -110,11 +119,12 @@ LIES = {
     "lies by __torch_function__": LIAR + "\n\ndef force(x, alpha, h):\n    return x.as_subclass(Liar)\n",
     "patches and is wrong": "torch.allclose = torch.equal = lambda *a, **k: True\n"
     "torch.Tensor.__eq__ = lambda self, other: True" + WRONG,
-    "other dtype": before("return force_(x, alpha, h)") + "\n\n" + RIGHT.replace("def force(", "def force_(")
-    + "\n\nright = force_\n\n\ndef force_(x, alpha, h):\n    return right(x, alpha, h).float()\n",
+    "other dtype": after(".float()"),
     "changes the input": before("x += 1"),
-    "numpy": RIGHT + "\n\ninner = force\n\n\ndef force(x, alpha, h):\n    return inner(x, alpha, h).numpy()\n",
-}  # fmt: skip
+    "view of the input": RIGHT + "\n\ninner = force\n\n\ndef force(x, alpha, h):\n"
+    "    x.view(-1)[:] = inner(x.clone(), alpha, h).view(-1)\n    return x.view(x.shape)\n",
+    "numpy": after(".numpy()"),
+}
 READS = {
     "imports the declarations": "from course_lib.exercises.ch04 import force as found",
     "imports the registry": "from course_lib.exercises.registry import exercise\nfound = exercise('4.2').reference",
@@ -125,9 +135,12 @@ READS = {
     "collects garbage": "import gc\nfound = [f for f in gc.get_objects() if type(f) is type(lambda: 0)\n"
     "         and f.__name__ == 'force' and str(f.__module__).startswith('course_lib.exercises')][0]",
     "reads the modules": "import sys\nfound = [m for n, m in sys.modules.items() if n.endswith('.ch04')][0].force",
-    "searches the disk": "import os\nfor folder, _, files in os.walk('/'):\n    if 'ch04.py' in files or "
-    "'04_repulsion.md' in files or any(f.endswith('.ipynb') for f in files if 'site-packages' not in folder):\n"
-    "        found = RIGHT",
+    "searches the disk": "import os, sys\n"
+    "for top in ('REPO', '/kit', '/box', '/home', '/root', '/tmp', '/var', '/opt', '/srv', '/work', *sys.path):\n"
+    "    for folder, inside, files in () if found else os.walk(top):\n"
+    "        inside[:] = [name for name in inside if name != 'torch' and 'site-packages' not in folder]\n"
+    "        if 'ch04.py' in files or '04_repulsion.md' in files or '04_repulsion.ipynb' in files:\n"
+    "            found = RIGHT\n            break",
     "reads its parent": "import os\nopen(f'/proc/{os.getppid()}/mem', 'rb').read(0)\n"
     "os.listdir(f'/proc/{os.getppid()}/fd')\nfound = RIGHT",
     "reads the package of the environment": "import importlib.util, sys\nsys.meta_path.pop(0)\n"
@@ -150,6 +163,12 @@ READS = {
     "mounts": "import ctypes\nassert ctypes.CDLL(None).mount(b'none', b'/usr', b'tmpfs', 0, None) == 0\nfound = RIGHT",
 }
 CODE = RUNS_AWAY | DIES | REFUSED | FINE | LIES
+# Two cases share a notebook: what reaches out stands in 4.2, the others fill 4.1 first.
+IN_41 = list(CODE)[: (len(CODE) + len(READS)) // 2]
+IN_42 = [*READS, *list(CODE)[len(IN_41) :]]
+PLACE = {
+    name: (f"pair {n}", number) for number, names in (("4.1", IN_41), ("4.2", IN_42)) for n, name in enumerate(names)
+}
 
 
 def hard_coded() -> str:
@@ -216,8 +235,8 @@ def files_of(folder: Path) -> None:
         archive.writestr("../../outside.ipynb", json.dumps(notebook()))
 
 
-def cells_of(folder: Path) -> None:
-    """The cases that change the notebook around the answers."""
+def marks_of(folder: Path) -> None:
+    """The cases that change how an exercise's cell is known."""
     stripped = notebook()
     for cell in stripped["cells"]:
         cell["metadata"] = {}
@@ -230,6 +249,16 @@ def cells_of(folder: Path) -> None:
     for cell in bare["cells"]:
         cell |= {"source": text(cell).replace("# exercise", "#"), "metadata": {}}
     write(folder / "no marks" / "a.ipynb", bare)
+    edited = notebook(ex42=source_of("4.2").replace("alpha", "strength"))
+    edited["cells"][0]["source"] = "import torch as t, math\n\nsimilarity = None\n"
+    edited["cells"] += [code('# check("4.2", force)\npass'), code("force = None")]
+    for cell in edited["cells"]:
+        cell["source"] = text(cell).replace("# exercise 4.2", "#Exercise 4.2: my solution, by Ann")
+    write(folder / "edited" / "a.ipynb", edited)
+
+
+def cells_of(folder: Path) -> None:
+    """The cases that change the notebook around the answers."""
     deleted = notebook()
     deleted["cells"] = [cell for cell in deleted["cells"] if "exercise 4.2" not in text(cell)]
     write(folder / "deleted" / "a.ipynb", deleted)
@@ -266,12 +295,39 @@ def place(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("hostile")
 
 
+def answering(number: str, source: str) -> str:
+    """A case as an answer to 4.1 or 4.2."""
+    body = source_of(number).split("\n", 1)[1]
+    if number == "4.1":
+        source = source.replace("x, alpha, h", "x, h").replace("force", "similarity")
+    return source.replace("    BODY\n", body)
+
+
 def aimed(attempt: str, port: int, place: Path) -> str:
     """An attempt with its targets on this machine."""
-    targets = {"RIGHT": "force_", "PORT": port, "NAMED": os.getpid(), "CLASS": place / "class", "OUT": place / "out"}
+    targets = {
+        "RIGHT": "force_",
+        "PORT": port,
+        "NAMED": os.getpid(),
+        "CLASS": place / "class",
+        "OUT": place / "out",
+        "REPO": ROOT,
+    }
     for word, target in targets.items():
         attempt = attempt.replace(word, str(target))
     return attempt
+
+
+def pairs_of(folder: Path, port: int, place: Path) -> None:
+    """The cases that are code."""
+    sources, helper = dict(CODE), RIGHT.replace("def force(", "def force_(")
+    for name, attempt in READS.items():
+        sources[name] = f"{helper}\n\n{if_it_works(aimed(attempt, port, place))}"
+    pairs: dict[str, dict[str, str]] = {}
+    for name, (student, number) in PLACE.items():
+        pairs.setdefault(student, {})[f"ex{number.replace('.', '')}"] = answering(number, sources[name])
+    for student, cells in pairs.items():
+        write(folder / student / "a.ipynb", notebook(**cells))
 
 
 @pytest.fixture(scope="module")
@@ -281,22 +337,25 @@ def results(place, listeners):
     folder = place / "class"
     folder.mkdir()
     files_of(folder)
+    marks_of(folder)
     cells_of(folder)
-    for name, source in CODE.items():
-        write(folder / name / "a.ipynb", notebook(ex42=source))
-    for name, attempt in READS.items():
-        source = RIGHT.replace("def force(", "def force_(") + "\n\n" + if_it_works(aimed(attempt, listeners[0], place))
-        write(folder / name / "a.ipynb", notebook(ex42=source))
-    return graded(folder, place / "out", "--seconds", "2", "--jobs", "2")
+    pairs_of(folder, listeners[0], place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            command, "Limits", partial(Limits, memory=300_000_000, processes=8)
+        )  # which is sooner full than 2 GB
+        return graded(folder, place / "out", "--seconds", "2", "--jobs", "2")
 
 
 def marks(result) -> dict:
     return {id: one.status for id, one in result.exercises.items() if id in KEPT}
 
 
-def around(result) -> None:
-    """The neighbours of a hostile exercise have passed."""
-    assert result.exercises["4.1"].status == result.exercises["4.3"].status == "passed"
+def case(results, name):
+    """The mark of a case that is code; the exercise below it in the same notebook has passed."""
+    student, number = PLACE[name]
+    assert results[student].exercises["4.3"].status == "passed"
+    return results[student].exercises[number]
 
 
 ALL = dict.fromkeys(KEPT, "passed")
@@ -305,17 +364,16 @@ OTHER = "Your answer has shape (1,); (3, 3) is due."  # of what answers where an
 
 @pytest.mark.parametrize("name", RUNS_AWAY)
 def test_what_runs_away_is_stopped_and_costs_only_itself(results, name):
-    around(results[name])
-    mark = results[name].exercises["4.2"]
+    mark = case(results, name)
     assert mark.status == ("error" if name == "fork bomb" else "timeout"), mark
     assert mark.points == 0
-    assert ("is there an endless loop" in mark.sentence) == (mark.status == "timeout")
+    said = "Your code did not end within 2 seconds of computing (20 in all): is there an endless loop, or"
+    assert mark.sentence.startswith(said) == (mark.status == "timeout")
 
 
 @pytest.mark.parametrize("name", DIES)
 def test_what_ends_without_an_answer_is_told_why(results, name):
-    around(results[name])
-    mark = results[name].exercises["4.2"]
+    mark = case(results, name)
     assert mark.status == "error" or (name == "deep recursion" and mark.status == "timeout"), mark
     assert mark.points == 0
     assert mark.sentence.startswith(("Your ", "In your cell "))
@@ -335,40 +393,31 @@ def test_what_ends_without_an_answer_is_told_why(results, name):
     ],
 )
 def test_the_sentence_of_the_commonest(results, name, said):
-    assert results[name].exercises["4.2"].sentence == said
+    assert case(results, name).sentence == answering(PLACE[name][1], said)
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_sends_data_of_its_own_is_refused(results, name):
-    around(results[name])
-    assert results[name].exercises["4.2"].status == "refused"
+    assert case(results, name).status == "refused"
 
 
 @pytest.mark.parametrize("name", FINE)
 def test_what_is_odd_but_right_passes(results, name):
-    assert marks(results[name]) == ALL, results[name].exercises["4.2"]
+    assert case(results, name).status == "passed", case(results, name)
 
 
 @pytest.mark.parametrize("name", LIES)
 def test_what_lies_or_has_the_wrong_form_is_wrong(results, name):
-    around(results[name])
-    assert results[name].exercises["4.2"].status == "wrong"
+    assert case(results, name).status == "wrong"
 
 
 @pytest.mark.parametrize("name", READS)
 def test_what_would_find_the_answer_or_reach_out_finds_nothing(results, name):
-    around(results[name])
-    assert (results[name].exercises["4.2"].status, results[name].exercises["4.2"].sentence) == ("wrong", OTHER)
+    assert (case(results, name).status, case(results, name).sentence) == ("wrong", OTHER)
 
 
-WORK_OUTSIDE = ["imports the declarations", "imports the registry", "imports the home", "inspects", "collects garbage"]
-WORK_OUTSIDE += [
-    "reads the modules",
-    "opens a socket",
-    "opens a named socket",
-    "reads the others",
-    "reads the passwords",
-]
+WORK_OUTSIDE = """searches the disk, imports the declarations, imports the registry, imports the home, inspects,
+collects garbage, reads the modules, opens a socket, opens a named socket, reads the others, reads the passwords"""
 
 
 def test_nothing_came_out(results, place, listeners):
@@ -379,7 +428,7 @@ def test_nothing_came_out(results, place, listeners):
     assert not [path for path in (Path("/written"), Path("/usr/written"), Path.home() / "written") if path.exists()]
     assert left_behind(os.getpid()) == []
     assert not met
-    for name in WORK_OUTSIDE:
+    for name in re.split(r",\s", WORK_OUTSIDE):
         names = {"torch": torch, "force_": FORCE.reference}
         exec(if_it_works(aimed(READS[name], port, place)), names)
         assert names["found"] is not None, name
@@ -403,6 +452,7 @@ WHOLE += [
     "only metadata",
     "no marks",
     "duplicated",
+    "edited",
     "one cell",
     "two",
 ]

@@ -26,9 +26,9 @@ def environment() -> Path:
     folder = ROOT / ".cache" / f"nbgrader-{name}"
     if not (folder / "installed").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=300)
         command = [folder / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        subprocess.run([*command, "-c", str(ROOT / "constraints.txt"), f"nbgrader=={VERSION}"], check=True)
+        subprocess.run([*command, "-c", str(ROOT / "constraints.txt"), f"nbgrader=={VERSION}"], check=True, timeout=900)
         (folder / "installed").touch()
     return folder
 
