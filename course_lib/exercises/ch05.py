@@ -616,7 +616,7 @@ def decided(reach, signed=True, empty="untestable"):
     """A verdict with another yardstick: `reach` of the two errors."""
 
     def answer(measured, baseline, better):
-        if 0 in (measured[2], baseline[2]):
+        if empty and 0 in (measured[2], baseline[2]):
             return empty
         gain = measured[0] - baseline[0] if better == "higher" else baseline[0] - measured[0]
         gain = gain if signed else abs(gain)
@@ -655,6 +655,10 @@ VERDICT = Exercise(
             "You look at the size of the difference only: a change for the worse does not support the claim.",
         ),
         Wrong(
+            decided(three, empty=""),
+            "You gave a verdict where n = 0: nothing was measured there, so the claim is untestable.",
+        ),
+        Wrong(
             decided(three, empty="not supported"),
             "Where n = 0 nothing was measured: that claim is untestable here, which is not the same as unsupported.",
         ),
@@ -678,8 +682,8 @@ WORDS = Exercise(
     rubric="1 point: names something the article gets right, and the number of this chapter that supports it. "
     "1 point: corrects one recommendation (the ungated penalty, augmentation, t-SNE as a guide, or the training loop) "
     "with the mechanism and a number, and says what to write instead. "
-    "1 point: separates what was tested here from what cannot be (points in the plane, exact denoisers, one small "
-    "network; no pictures, no human judgement of coherence or control), in a tone the author could thank you for.",
+    "1 point: separates what was tested here from what cannot be (points in a few dimensions, exact denoisers, "
+    "small networks; no pictures, no human judgement of coherence or control), in a tone the author could thank for.",
 )
 
 

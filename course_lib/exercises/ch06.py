@@ -594,7 +594,10 @@ def call_find(fn, seed):
 
 OVER_BUDGET = "You spend more than 100 runs for each particle: a run with gradients counts four."
 BY_LUCK = "Hardly any of your seeds arrives: they are about as good as those you were given."
-NOT_ENOUGH = "Too few of your seeds arrive: choosing among 100 is not enough at this weight; let gradients do the rest."
+NOT_ENOUGH = (
+    "Too few of your seeds arrive: neither choosing among 100 nor gradients from the first seed are enough; "
+    "spend a part of the budget on each."
+)
 NARROW = "Your seeds arrive, and then draw together at the centroid: a particle that has arrived must not go on."
 COPIES = "Your seeds are copies of a few: each of the 100 particles is due a seed of its own."
 
@@ -675,28 +678,28 @@ QUIZ = [
     Question(
         "An exact sampler of the flow equation, a mode of weight .001. How much of the Gaussian leads to it?",
         [
-            (".001", True, "The flow carries the Gaussian onto the data: a mode's seeds weigh what the mode weighs."),
             ("An eighth, if there are eight modes", False, "Regions are not equal: they weigh what their modes do."),
             ("That depends on where the mode lies", False, "Its shape does; its weight under the Gaussian does not."),
+            (".001", True, "The flow carries the Gaussian onto the data: a mode's seeds weigh what the mode weighs."),
         ],
     ),
     Question(
         "Why does plain gradient descent on a seed behave so badly?",
         [
+            ("The sampler has no gradient", False, "It has one at every seed; its size is the trouble."),
             (
                 "The same step is far too short inside a region and far too long at its border",
                 True,
-                "The largest stretch spans four orders of magnitude; Adam divides by the gradient's usual size.",
+                "The stretch spans four orders of magnitude; Adam divides by the gradient's usual size.",
             ),
-            ("The sampler has no gradient", False, "It has one at every seed; its size is the trouble."),
             ("The seed leaves the shell", False, "It may, as a result of steps that are too long."),
         ],
     ),
     Question(
         "You average five seeds in 16,384 dimensions. How long is the mean, with sqrt(d) = 128?",
         [
-            ("About 57", True, "128 divided by the root of 5; a hundred standard deviations off the shell."),
             ("About 128", False, "Independent directions cancel; the variance of a mean of five is a fifth."),
+            ("About 57", True, "128 divided by the root of 5; a hundred standard deviations off the shell."),
             ("About 26", False, "The variance is divided by 5, so the length by the root of 5."),
         ],
     ),
@@ -711,9 +714,9 @@ QUIZ = [
     Question(
         "Checkpointing makes the memory of a run independent of the number of steps, nearly. What is the price?",
         [
-            ("One more forward pass for each step", True, "Activations are computed again where they are needed."),
             ("Gradients that are slightly wrong", False, "They are equal bit by bit."),
             ("A step size that must be smaller", False, "The computation is the same one, done twice."),
+            ("One more forward pass for each step", True, "Activations are computed again where they are needed."),
         ],
     ),
 ]

@@ -261,11 +261,12 @@ def checkpoint_by_filter(losses, modes, least):
 
 
 def draw_curves(g):
-    """Modes that go down with noise, and a loss without a trend, so that its lowest may pass or not."""
+    """Modes that go down with noise, a loss without a trend, so that its lowest may pass or not, and a tie."""
     n = whole(g, 12, 16)
     losses = 0.3 + torch.rand(n, generator=g)
     modes = torch.linspace(7.5, 3, n) + torch.randn(n, generator=g)
-    return losses, modes, 5.0 + 0.4 * torch.rand((), generator=g).item()
+    least = 5.0 + 0.4 * torch.rand((), generator=g).item()
+    return losses, modes, modes[checkpoint(losses, modes, least)].item()  # the right one just passes
 
 
 CHECKPOINT = Exercise(
@@ -304,6 +305,10 @@ CHECKPOINT = Exercise(
         Wrong(
             lambda losses, modes, least: int(losses.where(modes < least, torch.tensor(torch.inf)).argmin()),
             "Your comparison is turned round: the probe must be at least `least`.",
+        ),
+        Wrong(
+            lambda losses, modes, least: int(losses.where(modes > least, torch.tensor(torch.inf)).argmin()),
+            "A checkpoint with exactly `least` effective modes passes too: at least that many are asked for.",
         ),
         Wrong(
             lambda losses, modes, least: float(losses[modes >= least].min()),
@@ -415,11 +420,11 @@ def first_only(members, n, g):
 
 
 def call_ensemble(fn, angle, seed):
-    """200 samples of an ensemble of four denoisers, each of which knows one place."""
+    """203 samples of an ensemble of four denoisers, each of which knows one place."""
     places = torch.stack([torch.tensor([angle + i * torch.pi / 2]) for i in range(4)])
     centres = torch.cat([places.cos(), places.sin()], 1).double()
     members = [GaussianMixture(centre[None], 0.05) for centre in centres]
-    return fn(members, 200, torch.Generator().manual_seed(seed))
+    return fn(members, 203, torch.Generator().manual_seed(seed))
 
 
 BETWEEN = (
@@ -468,6 +473,7 @@ MEASURED = (
     "modes_plain", "modes_augmented", "fidelity_mixture", "fidelity_products", "fidelity_factors", "modes_lowest_loss",
     "modes_tuned", "fidelity_tuned",
 )  # fmt: skip
+WAYS = ("mixture", "products", "factors")
 CLAIMS = ("L3", "L4", "L5", "L7", "L8", "L9", "L10", "L11", "L12")
 
 
@@ -529,13 +535,12 @@ def verdicts_by_update(m):
 
 
 def call_verdicts(fn, *values):
-    """The answer's verdicts as numbers: 1 true, 0 false, 2 untestable, 3 for any other word."""
+    """The answer's verdicts as words."""
     names = "share_nonzero rank_of_rand loss_before loss_adapted modes_lora modes_dropout modes_decay modes_plain "
     names += "modes_augmented fidelity_mixture fidelity_products fidelity_factors modes_lowest_loss modes_tuned "
     found = fn(dict(zip((names + "fidelity_tuned").split(), values)))
-    codes = {"true": 1.0, "false": 0.0, "untestable": 2.0}
     claims = ("L3", "L4", "L5", "L7", "L8", "L9", "L10", "L11", "L12")
-    return {claim: torch.tensor(codes.get(found.get(claim, ""), 3.0)) for claim in claims}
+    return {claim: str(found.get(claim, "missing")) for claim in claims}
 
 
 def draw_measured(g):
@@ -544,7 +549,7 @@ def draw_measured(g):
     def coin():
         return torch.rand((), generator=g).item() < 0.5
 
-    loss = real(g, 0.4, 0.9)
+    loss, changed = real(g, 0.4, 0.9), (-0.3, 0.0, 0.0, 0.3)[whole(g, 0, 3)]
     near = real(g, 0.9, 1.0)
     spread = (0.0, 0.0, 0.0) if coin() else (0.0, 0.4, 0.8)
     # settings (modes, fidelity): one with both; one with modes alone, beside others or not; none
@@ -553,7 +558,7 @@ def draw_measured(g):
     settings = [(m + real(g, -0.3, 0.3), f + real(g, -0.01, 0.01)) for m, f in kinds[whole(g, 0, 3)]]
     modes, fidelities = (list(column) for column in zip(*settings))
     return (
-        real(g, 0.0, 1.0), whole(g, 2, 512), loss, loss if coin() else loss + 0.3, real(g, 1, 8), real(g, 1, 8),
+        real(g, 0.0, 1.0), whole(g, 2, 512), loss, loss + changed, real(g, 1, 8), real(g, 1, 8),
         real(g, 1, 8), plain := real(g, 1, 5), plain + real(g, 0.1, 2), near - spread[0], near - spread[1],
         near - spread[2], real(g, 1, 8), modes, fidelities,
     )  # fmt: skip
@@ -608,6 +613,18 @@ VERDICTS = Exercise(
         Wrong(
             verdicts_with("L11", lambda m: told(m["fidelity_mixture"] >= 0.95)),
             "L11 does not say which ensemble: where three readings disagree, the claim as it stands is untestable.",
+        ),
+        Wrong(
+            verdicts_with("L11", lambda m: told(min(m[f"fidelity_{way}"] for way in WAYS) >= 0.95)),
+            "L11 has three outcomes: where the three fidelities differ by more than .2 it is untestable.",
+        ),
+        Wrong(
+            verdicts_with("L3", lambda m: told(m["loss_adapted"] - m["loss_before"] > 1e-9)),
+            "L3: a loss that has become smaller differs too; compare the size of the difference.",
+        ),
+        Wrong(
+            lambda m: {claim: found == "true" for claim, found in verdicts(m).items()},
+            "The values of the dictionary are words: true, false or untestable, as strings.",
         ),
         Wrong(
             verdicts_with("L12", lambda m: told(m["modes_lora"] >= 7)),
