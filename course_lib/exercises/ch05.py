@@ -644,7 +644,7 @@ VERDICT = Exercise(
     right=[verdict_by_sign, verdict_by_interval],
     wrong=[
         Wrong(decided(lambda a, c: 0.0), "Any difference convinces you: chance alone makes one; ask for three errors."),
-        Wrong(decided(math.hypot), "One joint error is no evidence: (5.22) asks for three."),
+        Wrong(decided(lambda a, c: math.hypot(a, c)), "One joint error is no evidence: (5.22) asks for three."),
         Wrong(
             decided(lambda a, c: 3 * (a + c)),
             "You added the errors: independent ones add as squares, under a root.",

@@ -286,12 +286,16 @@ def choose_seed(run, z, loss, iterations, lr):
     return seedselect.seedselect(run, z, loss, iterations, lr).z
 
 
-def loop(optimiser=torch.optim.Adam, clear=True, late=False, keep="each", spare=0, **options):
+def plain_adam(z, lr):
+    return torch.optim.Adam(z, lr=lr)
+
+
+def loop(optimiser=plain_adam, clear=True, late=False, keep="each", spare=0):
     """A learner's loop, with a mistake where an argument says so."""
 
     def choose(run, z, loss, iterations, lr):
         z = z.clone().requires_grad_()
-        adam = optimiser([z], lr=lr, **options)
+        adam = optimiser([z], lr)
         best, low = z.detach().clone(), torch.full((len(z),), torch.inf)
         for _ in range(iterations - spare):
             values = loss(run(z))
@@ -375,9 +379,12 @@ CHOOSE = Exercise(
             "You keep the iteration that was best for all seeds together: each seed has its own best iteration.",
         ),
         Wrong(loop(keep="worst"), "You keep each seed's worst: a lower loss is better."),
-        Wrong(loop(torch.optim.SGD), "That is plain gradient descent: Adam is asked for."),
         Wrong(
-            loop(torch.optim.AdamW),
+            loop(lambda z, lr: torch.optim.SGD(z, lr=lr)),
+            "That is plain gradient descent: Adam is asked for.",
+        ),
+        Wrong(
+            loop(lambda z, lr: torch.optim.AdamW(z, lr=lr)),
             "AdamW shrinks the seeds at every step by its weight decay, .01 unless you say 0: use Adam.",
         ),
         Wrong(loop(spare=1), "One iteration is missing: the loss is computed `iterations` times, first at z itself."),
