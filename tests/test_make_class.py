@@ -1,10 +1,8 @@
 """The synthetic class: every variant of a declaration as a cell of its own, plausible notebooks, and its truth."""
 
 import ast
-import importlib
 import json
 import re
-import sys
 import zipfile
 from functools import cache
 
@@ -20,6 +18,7 @@ from course_lib.tools import cli
 from course_lib.tools.grade import make_class, variants
 from course_lib.tools.grade.make_class import Answers, make, students, template
 from course_lib.tools.grade.variants import cell, node_of, renamed, unfinished, without_return
+from tests.homes import without_home
 
 GRADED = [one for one in all_exercises() if one.kind != "judged"]
 each = pytest.mark.parametrize("exercise", GRADED, ids=lambda one: one.id)
@@ -31,26 +30,6 @@ def run(exercise, source):
     names = {}
     exec("\n".join([*prelude(exercise), source]), names)
     return names[exercise.name]
-
-
-def without_home(exercise, monkeypatch):
-    """Take the library's own function away, as where a class is graded."""
-    if not exercise.home:
-        return
-    name, _, path = exercise.home.partition(":")
-    *owners, last = path.split(".")
-    owner = importlib.import_module(name)
-    for part in owners:
-        owner = getattr(owner, part)
-    original = getattr(owner, last)
-
-    def gone(*args, **kwargs):
-        raise LookupError("home")
-
-    monkeypatch.setattr(owner, last, gone)
-    for module in [m for n, m in sys.modules.items() if n.startswith("course_lib")]:
-        for alias in [a for a, value in vars(module).items() if value is original]:
-            monkeypatch.setattr(module, alias, gone)
 
 
 def answers(exercise, fn, monkeypatch) -> list[Answer]:

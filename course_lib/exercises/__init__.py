@@ -1,6 +1,7 @@
 """The exercises: declarations, checks in the notebook, quizzes.
 
 declare.py    what an exercise, a wrong answer and a quiz question are
+draws.py      numbers and points for the inputs
 registry.py   finds the declarations in chNN.py
 answers.py    runs a learner's function and turns what it returns into arrays; knows no reference
 comparing.py  judges arrays against the reference; meets no learner's code

@@ -6,13 +6,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, so
 from course_lib import denoisers, rivals, training
 from course_lib.denoisers import GaussianMixture, interval, ring
 from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.draws import real
 from course_lib.metrics import squared_distances
 from course_lib.samplers import geometric, sample
-
-
-def real(g, low, high):
-    """A number between low and high."""
-    return low + (high - low) * torch.rand((), generator=g).item()
 
 
 def levels(g, n):

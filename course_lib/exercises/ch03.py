@@ -6,15 +6,7 @@ import torch
 
 from course_lib import metrics
 from course_lib.exercises.declare import Exercise, Question, Wrong
-
-
-def randint(g, low, high):
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=g))
-
-
-def randn(g, *shape):
-    return torch.randn(*shape, generator=g, dtype=torch.float64)
+from course_lib.exercises.draws import normal, whole
 
 
 def shares(g, M):
@@ -51,7 +43,7 @@ EXPECTED = Exercise(
     equation="(3.1)",
     name="expected_modes",
     reference=expected_modes,
-    inputs=lambda g: (shares(g, randint(g, 3, 12)), randint(g, 3, 20)),
+    inputs=lambda g: (shares(g, whole(g, 3, 12)), whole(g, 3, 20)),
     right=[expected_by_loop, expected_by_draws, lambda weights, N: len(weights) - ((1 - weights) ** N).sum()],
     wrong=[
         Wrong(
@@ -165,7 +157,7 @@ def points_and_centres(g):
     """Twelve points, two far out, around five of seven centres, so that the three numbers always differ."""
     angle = 2 * torch.pi * torch.arange(7, dtype=torch.float64) / 7
     centres = torch.stack([angle.cos(), angle.sin()], 1)[torch.randperm(7, generator=g)]
-    x = centres[torch.tensor([0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4])] + 0.03 * randn(g, 12, 2)
+    x = centres[torch.tensor([0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4])] + 0.03 * normal(g, 12, 2)
     x[8:] = 1.5 * x[8:]  # beyond the radius of its centre, and within it where the radius is not squared
     return x[torch.randperm(12, generator=g)], centres, 0.27 + 0.1 * torch.rand((), generator=g).item()
 
@@ -236,7 +228,7 @@ def hill_near_one(p, q):
 
 
 def shares_with_a_zero(g):
-    p = torch.cat([shares(g, randint(g, 3, 8)), torch.zeros(randint(g, 1, 2), dtype=torch.float64)])
+    p = torch.cat([shares(g, whole(g, 3, 8)), torch.zeros(whole(g, 1, 2), dtype=torch.float64)])
     return (p[torch.randperm(len(p), generator=g)],)
 
 
@@ -318,7 +310,7 @@ def squared_eigenvalues(k, q):
 
 def kernel_matrix(g):
     """Gaussian kernel of 4 to 8 points, the first three of which come three times: six eigenvalues are 0."""
-    x = 2 * randn(g, randint(g, 4, 8), 4)
+    x = 2 * normal(g, whole(g, 4, 8), 4)
     x = torch.cat([x, x[:3], x[:3]])
     x = x[torch.randperm(len(x), generator=g)]
     return (torch.exp(-(x[:, None] - x).square().sum(-1) / 8),)
@@ -414,7 +406,7 @@ SIMILARITY = Exercise(
     equation="(3.5)",
     name="in_batch_similarity",
     reference=in_batch_similarity,
-    inputs=lambda g: (randn(g, randint(g, 3, 9), randint(g, 2, 6)) + 0.5,),
+    inputs=lambda g: (normal(g, whole(g, 3, 9), whole(g, 2, 6)) + 0.5,),
     right=[
         similarity_by_pairs,
         lambda phi: (cosines(phi).sum() - len(phi)) / (len(phi) * (len(phi) - 1)),
@@ -519,9 +511,9 @@ def from_factors(a, b, cross, divisor=lambda n: (n - 1) ** 0.5):
 
 
 def two_clouds(g):
-    d = randint(g, 2, 4)
-    a = randn(g, randint(g, 8, 20), d) @ randn(g, d, d)
-    return a + randn(g, d), randn(g, randint(g, 8, 20), d) @ randn(g, d, d)
+    d = whole(g, 2, 4)
+    a = normal(g, whole(g, 8, 20), d) @ normal(g, d, d)
+    return a + normal(g, d), normal(g, whole(g, 8, 20), d) @ normal(g, d, d)
 
 
 def zero_to_itself(fn, inputs):
@@ -720,8 +712,8 @@ def accept_few(answer, inputs):
 
 
 def correlated_cloud(g):
-    d = randint(g, 3, 6)
-    return (randn(g, 60, d) @ (randn(g, d, d) + torch.eye(d, dtype=torch.float64)) + 1 + randn(g, d),)
+    d = whole(g, 3, 6)
+    return (normal(g, 60, d) @ (normal(g, d, d) + torch.eye(d, dtype=torch.float64)) + 1 + normal(g, d),)
 
 
 FEW = Exercise(

@@ -7,6 +7,7 @@ import torch
 from course_lib import guidance, seeds
 from course_lib.denoisers import ring
 from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.draws import real, whole
 from course_lib.guidance import (
     Above,
     Determinantal,
@@ -19,16 +20,6 @@ from course_lib.guidance import (
 )
 from course_lib.metrics import nearest_mode, on_mode, squared_distances
 from course_lib.samplers import geometric, sample
-
-
-def whole(g, low, high):
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=g))
-
-
-def real(g, low, high):
-    """A number between low and high."""
-    return low + (high - low) * torch.rand((), generator=g).item()
 
 
 def unchanged_by_order(fn, inputs):

@@ -7,25 +7,10 @@ import torch
 from course_lib import constraints, training
 from course_lib.denoisers import IdealDenoiser
 from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.draws import normal, real, whole
 from course_lib.manifolds import Circle, SwissRoll
 from course_lib.penalties import denoiser_residual, kernel_density, local_pca, nearest_neighbours
 from course_lib.samplers import ddim
-
-
-def whole(g, low, high):
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=g))
-
-
-def real(g, low, high):
-    """A number between low and high."""
-    return low + (high - low) * torch.rand((), generator=g).item()
-
-
-def normal(g, *shape):
-    """Standard normal numbers in double precision."""
-    return torch.randn(*shape, generator=g, dtype=torch.float64)
-
 
 # 5.1 the denoiser of the circle
 

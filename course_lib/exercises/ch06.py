@@ -5,19 +5,9 @@ import torch
 from course_lib import denoisers, seeds, seedselect
 from course_lib.denoisers import ring
 from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.draws import real, whole
 from course_lib.metrics import on_mode
 from course_lib.samplers import geometric, trajectory
-
-
-def whole(g, low, high):
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=g))
-
-
-def real(g, low, high):
-    """A number between low and high."""
-    return low + (high - low) * torch.rand((), generator=g).item()
-
 
 # 6.1 the stretch of the map
 

@@ -5,23 +5,9 @@ import torch
 from course_lib import training
 from course_lib.denoisers import GaussianMixture
 from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.draws import normal, real, whole
 from course_lib.metrics import nearest_mode, on_mode
 from course_lib.samplers import geometric, sample
-
-
-def whole(g, low, high):
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=g))
-
-
-def real(g, low, high):
-    """A number between low and high."""
-    return low + (high - low) * torch.rand((), generator=g).item()
-
-
-def normal(g, *shape):
-    return torch.randn(*shape, generator=g)
-
 
 # 7.1 the layer
 

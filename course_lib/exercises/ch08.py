@@ -4,20 +4,10 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.draws import real, whole
 from course_lib.metrics import hill
 from course_lib.stable_diffusion import StableDiffusion
 from course_lib.world import COLOURS, HEAD, PLACES, SHAPES, STYLES, named, phrase, thirds
-
-
-def whole(g, low, high):
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=g))
-
-
-def real(g, low, high):
-    """A number between low and high."""
-    return low + (high - low) * torch.rand((), generator=g).item()
-
 
 # 8.1 rows of one length
 

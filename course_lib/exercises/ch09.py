@@ -6,26 +6,18 @@ import torch
 
 from course_lib import features, metrics
 from course_lib.exercises.declare import Exercise, Question, Wrong
-
-
-def randint(g, low, high):
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=g))
-
-
-def randn(g, *shape):
-    return torch.randn(*shape, generator=g, dtype=torch.float64)
+from course_lib.exercises.draws import normal, whole
 
 
 def cloud(g, n, d):
     """n points in d dimensions with a mean and a covariance of their own."""
-    return randn(g, n, d) @ randn(g, d, d) / d**0.5 + 0.5 * randn(g, d)
+    return normal(g, n, d) @ normal(g, d, d) / d**0.5 + 0.5 * normal(g, d)
 
 
 def block(g, N=0):
     """Activations after a rectifier, (N, C, H, W), no two sizes equal."""
-    N, C, H = N or randint(g, 2, 3), 4, randint(g, 5, 6)
-    return (randn(g, N, C, H, 7) + randn(g, 1, C, 1, 1)).clamp(min=0)
+    N, C, H = N or whole(g, 2, 3), 4, whole(g, 5, 6)
+    return (normal(g, N, C, H, 7) + normal(g, 1, C, 1, 1)).clamp(min=0)
 
 
 # 9.1 the split of the Frechet distance
@@ -102,7 +94,7 @@ PARTS = Exercise(
     equation="(9.1)",
     name="frechet_parts",
     reference=frechet_parts,
-    inputs=lambda g: (cloud(g, randint(g, 5, 9), d := randint(g, 6, 7)), cloud(g, randint(g, 10, 20), d)),
+    inputs=lambda g: (cloud(g, whole(g, 5, 9), d := whole(g, 6, 7)), cloud(g, whole(g, 10, 20), d)),
     right=[split, split_by_root, split_by_qr],
     wrong=[
         Wrong(lambda a, b: split(a, b, unbiased=0), "You divided by N: the factors divide by N - 1, as in chapter 3."),
@@ -156,7 +148,7 @@ BIAS = Exercise(
     equation="(9.2)",
     name="bias",
     reference=bias,
-    inputs=lambda g: (0.1 + 2 * torch.rand(randint(g, 2, 8), generator=g, dtype=torch.float64), randint(g, 10, 500)),
+    inputs=lambda g: (0.1 + 2 * torch.rand(whole(g, 2, 8), generator=g, dtype=torch.float64), whole(g, 10, 500)),
     right=[bias_by_table, bias_by_loop],
     wrong=[
         Wrong(
@@ -324,8 +316,8 @@ NEGATIVE = "Some activations are negative: no block behind a rectifier looks lik
 
 def joint_block(g):
     """Three pictures' activations whose channels are active in the same places, (3, 4, H, 7)."""
-    H = randint(g, 5, 6)
-    return ((0.3 * randn(g, 3, 4, H, 7) + randn(g, 3, 1, H, 7)).clamp(min=0),)
+    H = whole(g, 5, 6)
+    return ((0.3 * normal(g, 3, 4, H, 7) + normal(g, 3, 1, H, 7)).clamp(min=0),)
 
 
 def same_style(block):
@@ -425,10 +417,10 @@ def gap_by_product(a, maximum, minimum, floor):
 
 def four_sets(g):
     """A set between the smallest and the largest spread, a maximum set, a minimum set far off, a second maximum set."""
-    N, d = randint(g, 15, 25), randint(g, 2, 4)
-    turn, away = randn(g, d, d), torch.sign(randn(g, d))
+    N, d = whole(g, 15, 25), whole(g, 2, 4)
+    turn, away = normal(g, d, d), torch.sign(normal(g, d))
     size = 0.3 + 0.5 * torch.rand((), generator=g).item()
-    return tuple(s * randn(g, N, d) @ turn + far * away for s, far in ((size, 1), (1, 0), (0.1, 5), (1, 0.1)))
+    return tuple(s * normal(g, N, d) @ turn + far * away for s, far in ((size, 1), (1, 0), (0.1, 5), (1, 0.1)))
 
 
 GAP = Exercise(
@@ -532,7 +524,7 @@ KID = Exercise(
     equation="(9.8)",
     name="kid",
     reference=kid,
-    inputs=lambda g: (cloud(g, randint(g, 4, 7), d := randint(g, 2, 5)), cloud(g, randint(g, 8, 12), d)),
+    inputs=lambda g: (cloud(g, whole(g, 4, 7), d := whole(g, 2, 5)), cloud(g, whole(g, 8, 12), d)),
     right=[kid_of, kid_by_loop, kid_by_mask],
     wrong=[
         Wrong(
@@ -619,8 +611,8 @@ def one_radius(centres, points, k):
 
 def two_half_shifted_sets(g):
     """Two clouds that overlap in part, 50 and 63 points, and k from 2 to 4."""
-    x, y = randn(g, 50, 2), randn(g, 63, 2)
-    return x * torch.tensor([1.0, 2.0]), y * torch.tensor([2.0, 1.0]) + 0.5, randint(g, 2, 4)
+    x, y = normal(g, 50, 2), normal(g, 63, 2)
+    return x * torch.tensor([1.0, 2.0]), y * torch.tensor([2.0, 1.0]) + 0.5, whole(g, 2, 4)
 
 
 PRECISION = Exercise(
@@ -700,7 +692,7 @@ EXPECTED = Exercise(
     equation="(9.11)",
     name="expected_coverage",
     reference=expected_coverage,
-    inputs=lambda g: (randint(g, 8, 40), randint(g, 4, 60), randint(g, 2, 6)),
+    inputs=lambda g: (whole(g, 8, 40), whole(g, 4, 60), whole(g, 2, 6)),
     right=[expected_by_choice, expected_by_rank],
     wrong=[
         Wrong(
@@ -793,9 +785,9 @@ PRES = Exercise(
     name="pres_and_div",
     reference=pres_and_div,
     inputs=lambda g: (
-        cloud(g, randint(g, 4, 8), d := randint(g, 3, 6)) + 1,
-        cloud(g, randint(g, 2, 3), d) + 1,
-        cloud(g, randint(g, 3, 6), d) + 1,
+        cloud(g, whole(g, 4, 8), d := whole(g, 3, 6)) + 1,
+        cloud(g, whole(g, 2, 3), d) + 1,
+        cloud(g, whole(g, 3, 6), d) + 1,
     ),
     right=[two_means, two_means_by_loop, two_means_by_sums],
     wrong=[
@@ -982,9 +974,9 @@ def honest_set(real, pool, good):
 
 def real_and_pool(g):
     """100 real pictures of five kinds in five features, a pool of 200 good ones and 150 of no kind, mixed."""
-    centres = 2.0 * randn(g, 5, 5)
-    draw = lambda n: centres[torch.randint(5, (n,), generator=g)] + 0.7 * randn(g, n, 5)  # noqa: E731
-    pool, good = torch.cat([draw(200), 6.0 * randn(g, 150, 5)]), torch.arange(350) < 200
+    centres = 2.0 * normal(g, 5, 5)
+    draw = lambda n: centres[torch.randint(5, (n,), generator=g)] + 0.7 * normal(g, n, 5)  # noqa: E731
+    pool, good = torch.cat([draw(200), 6.0 * normal(g, 150, 5)]), torch.arange(350) < 200
     order = torch.randperm(350, generator=g)
     return draw(100), pool[order], good[order]
 
