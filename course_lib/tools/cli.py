@@ -107,13 +107,18 @@ def scripts() -> list[str]:
     return [module.name for module in pkgutil.iter_modules([str(TOOLS / "precompute")])]
 
 
-def run_build(parsed: argparse.Namespace) -> int:
+def run_with_extra(name: str, module: str, extra: str, parsed: argparse.Namespace) -> int:
+    """Run a command whose packages come with an extra, or say which one is missing."""
     try:
-        command = importlib.import_module("course_lib.tools.build.command")
+        command = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        print(f"`course build` needs {error.name}: pip install 'diverse-diffusion[book]'", file=sys.stderr)
+        print(f"`course {name}` needs {error.name}: pip install 'diverse-diffusion[{extra}]'", file=sys.stderr)
         return 1
     return command.main(parsed)
+
+
+def run_build(parsed: argparse.Namespace) -> int:
+    return run_with_extra("build", "course_lib.tools.build.command", "book", parsed)
 
 
 def run_precompute(parsed: argparse.Namespace) -> int:
@@ -122,12 +127,7 @@ def run_precompute(parsed: argparse.Namespace) -> int:
 
 
 def run_train_tiny(parsed: argparse.Namespace) -> int:
-    try:
-        command = importlib.import_module("course_lib.tools.train_tiny.command")
-    except ModuleNotFoundError as error:
-        print(f"`course train-tiny` needs {error.name}: pip install 'diverse-diffusion[sd]'", file=sys.stderr)
-        return 1
-    return command.main(parsed)
+    return run_with_extra("train-tiny", "course_lib.tools.train_tiny.command", "sd", parsed)
 
 
 def run_get(parsed: argparse.Namespace) -> int:
