@@ -280,7 +280,7 @@ def plain_adam(z, lr):
     return torch.optim.Adam(z, lr=lr)
 
 
-def loop(optimiser=plain_adam, clear=True, late=False, keep="each", spare=0, total=torch.sum):
+def loop(optimiser=plain_adam, clear=True, late=False, keep="each", spare=0, mean=False):
     """A learner's loop, with a mistake where an argument says so."""
 
     def choose(run, z, loss, iterations, lr):
@@ -291,7 +291,7 @@ def loop(optimiser=plain_adam, clear=True, late=False, keep="each", spare=0, tot
             values = loss(run(z))
             if clear:
                 adam.zero_grad()
-            total(values).backward()
+            (values.mean() if mean else values.sum()).backward()
             before = z.detach().clone()
             adam.step()
             now, values = z.detach().clone() if late else before, values.detach()
@@ -382,7 +382,7 @@ CHOOSE = Exercise(
             "AdamW shrinks the seeds at every step by its weight decay, .01 unless you say 0: use Adam.",
         ),
         Wrong(
-            loop(total=torch.mean),
+            loop(mean=True),
             "You averaged the losses: each seed's gradient then shrinks with the number of seeds; sum them.",
         ),
         Wrong(loop(spare=1), "One iteration is missing: the loss is computed `iterations` times, first at z itself."),
