@@ -36,7 +36,7 @@ from course_lib.tools.precompute.ch10_features import (
     starts,
 )
 
-SECOND = ("w = 1.5", "w = 3", "coupled", "shield near")
+SECOND = ("w = 3", "w = 1.5")
 
 
 def pairs(z: Tensor) -> Tensor:
@@ -79,9 +79,6 @@ def runs(sd: StableDiffusion, prompt: str, seeds: range, radii: tuple[float, flo
         "thirds on x, w = 3": under(repel(rule_of_thirds, "x"), 3.0),
         "thirds on x0, w = 3": under(repel(rule_of_thirds), 3.0),
         "latent on x, w = 3": under(repel(flatten, "x"), 3.0),
-        "shield far": shield(radii[1]),
-        "annealed strongly": annealed(1.0),
-        "decoded": under(repel(decoded(sd, embedding))),
     }
 
 
