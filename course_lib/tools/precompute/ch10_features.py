@@ -112,10 +112,12 @@ def finished(x: Tensor, sigmas: Tensor) -> Tensor:
     return x * float((1 + sigmas[-1] ** 2).rsqrt())
 
 
-def latents(sd: StableDiffusion, prompt: str | list[str], method: Method, seeds: range, steps: int = STEPS) -> Tensor:
+def latents(
+    sd: StableDiffusion, prompt: str | list[str], method: Method, seeds: range, steps: int = STEPS, w: float = W
+) -> Tensor:
     """Finished latents of one prompt, or of one prompt each, under a method."""
     x, sigmas = starts(sd, seeds, steps)
-    return finished(sample(method(sd.prompt(prompt, w=W, chunk=CHUNK)), x, sigmas), sigmas)
+    return finished(sample(method(sd.prompt(prompt, w=w, chunk=CHUNK)), x, sigmas), sigmas)
 
 
 def langevin_half(sd: StableDiffusion, prompt: str, seeds: range) -> Tensor:
