@@ -247,6 +247,10 @@ THIRDS = Exercise(
             "Your second difference is first minus last: the rule compares neighbours, middle minus last.",
         ),
         Wrong(channel_first, "Your numbers come channel by channel: all channels of one difference stand together."),
+        Wrong(
+            lambda z: by_profile(z.unflatten(2, (-1, 3)).transpose(2, 3).flatten(2, 3)),
+            "Your bands of rows are interleaved: a band is a third of the map in one piece.",
+        ),
         Wrong(halves, "Those are halves: the map is cut into three bands of rows and three of columns."),
         Wrong(
             lambda z: torch.nn.functional.adaptive_avg_pool2d(z, 3).flatten(1),
@@ -387,7 +391,8 @@ def call_pulled_back(fn, z, weights, h):
         k = torch.exp(-(phi[:, None] - phi).square().sum(-1) / h)
         return 2 / (len(phi) * h) * (k.sum(1, keepdim=True) * phi - k @ phi)
 
-    return fn(z, feature, push)
+    with torch.no_grad():  # as in the chapter
+        return fn(z, feature, push)
 
 
 PULLED_BACK = Exercise(
@@ -484,7 +489,7 @@ def nothing_where_no_force(fn, inputs):
 def forces_and_scores(g):
     """Some forces far shorter than their share of the score, some far longer."""
     N = whole(g, 4, 7)
-    size = torch.where(torch.arange(N) % 2 == 0, 0.02, 5.0).reshape(-1, 1, 1, 1)
+    size = torch.where(torch.arange(N) % 2 == 0, 5.0, 0.02).reshape(-1, 1, 1, 1)
     score = normal(g, N, 2, 3, 3) * (0.5 + torch.rand(N, 1, 1, 1, generator=g, dtype=torch.float64))
     return size * normal(g, N, 2, 3, 3), score, real(g, 0.2, 0.6)
 
@@ -516,6 +521,10 @@ LIMITED = Exercise(
         Wrong(
             lambda force, score, share: limited_plainly(force, torch.ones_like(score), share),
             "The score has dropped out of your cap: it is a share of the length of each particle's score.",
+        ),
+        Wrong(
+            lambda force, score, share: limited_plainly(force, score, 1.0),
+            "The share has dropped out of your cap: a force may have that share of its score's length, not all of it.",
         ),
         Wrong(
             lambda force, score, share: force * (lengths(force) / (share * lengths(score))).clamp(max=1.0),
@@ -627,7 +636,7 @@ def passes(weights, alive, kept):
 def a_run(g):
     """Guidance weights of some levels, never all or none of them 1, particles alive at each, and those kept."""
     T = whole(g, 5, 8)
-    weights = [7.5, 1.0] + [1.0 if torch.rand((), generator=g) < 0.4 else real(g, 2.0, 8.0) for _ in range(T - 2)]
+    weights = [7.5, 1.0, 0.5] + [1.0 if torch.rand((), generator=g) < 0.4 else real(g, 2.0, 8.0) for _ in range(T - 3)]
     return weights, [32] * 3 + [16] * (T - 4) + [12], whole(g, 4, 10)
 
 
@@ -658,6 +667,10 @@ PASSES = Exercise(
         Wrong(
             lambda weights, alive, kept: 2 * sum(alive) / kept,
             "You doubled every level: where the weight is 1 the unconditional half is not computed.",
+        ),
+        Wrong(
+            lambda weights, alive, kept: sum(n * (2 if w > 1 else 1) for w, n in zip(weights, alive)) / kept,
+            "A weight below 1 costs as much as one above: both halves are mixed; only at exactly 1 is one enough.",
         ),
         Wrong(
             lambda weights, alive, kept: sum(alive) / kept,
@@ -774,6 +787,10 @@ FRONT = Exercise(
         ),
         Wrong(only_the_best, "You kept the best in each number alone: the points between may be undominated too."),
         Wrong(chord, "Your front is convex: a point below the line between two others need not be dominated."),
+        Wrong(
+            lambda points: ~(points[:, None] >= points).all(-1).any(0),
+            "Nobody is left: each row is at least as good as itself, so one must also be better in something.",
+        ),
         Wrong(lambda points: ~front(points), "You marked the dominated points: the others are the front."),
         Wrong(
             lambda points: front(points * torch.tensor([1.0, -1.0])),
@@ -943,9 +960,9 @@ QUIZ = [
     Question(
         "Eight latents of Stable Diffusion's size at high noise, kernel by the median rule. Where do the forces point?",
         [
-            ("From the nearest neighbour away", False, "All pairs are equally far apart, so no neighbour is near."),
+            ("Away from the nearest neighbour", False, "All pairs are equally far apart, so no neighbour is near."),
             (
-                "From the mean of the group away",
+                "Away from the mean of the group",
                 True,
                 "All weights are about 1/N; what is left is x minus the mean.",
             ),
@@ -953,10 +970,10 @@ QUIZ = [
         ],
     ),
     Question(
-        "Independent groups of eight show 5.25 of nine places. What is the most that any independent sampler can show?",
+        "Eight pictures are drawn independently from one law. How many of nine places can a group show at most, on average?",
         [
             ((5.45, 5.55), True, "9 (1 - (8/9)**8) = 5.49, with all places equally likely."),
-            (8, False, "Only pictures that look at each other could show eight, one place each."),
+            (8, False, "That is the most in one lucky group; on average only pictures that look at each other show it."),
             (9, False, "Eight pictures cannot be in nine places."),
         ],
         otherwise="Use (10.1) with m = 9 and N = 8.",

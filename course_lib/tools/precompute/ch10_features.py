@@ -166,7 +166,8 @@ def main(groups: int = GROUPS, kept: Callable = lambda name, make: make()) -> No
     other, again = range(2000, 2000 + 2 * len(seeds)), range(4000, 4000 + len(seeds))
     maximum = read("maximum", named(len(other), 0), runs["iid"], other)
     floor = read("floor", named(len(again), 1), runs["iid"], again)
-    sets = {name: embedded for name, (_, embedded) in first.items()} | {"floor": floor[1]}
+    lower = kept(f"{PROMPTS[0]} w = 3", lambda: reader(latents(sd, PROMPTS[0], runs["iid"], seeds, w=3.0)))
+    sets = {name: embedded for name, (_, embedded) in first.items()} | {"w = 3": lower[1], "floor": floor[1]}
     results = {
         "names": list(first),
         "readings": torch.stack([read for read, _ in first.values()]).unflatten(1, (groups, SIZE)).half(),

@@ -1,7 +1,7 @@
 """Twelve more groups of the settings of ch10_features that carry the chapter's claims, from other starts (chapter 10).
 
 Twelve groups leave the gain of a place with an error of a quarter of a place; these halve its square. With them
-the settings at a lower guidance weight. About six minutes on one core.
+the settings at a lower guidance weight. About seven minutes on one core.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from course_lib.tools.precompute import save
 from course_lib.tools.precompute.ch09_gaps import digests
 from course_lib.tools.precompute.ch10_features import GROUPS, PROMPTS, READ, SIZE, Reader, W, latents, repel, settings
 
-NAMES = ("iid", "thirds on x0", "style on x0", "thirds direction on x0", "w = 3")
+NAMES = ("iid", "thirds on x0", "style on x0", "thirds direction on x0", "latent on x0", "w = 3")
 FIRST = ("thirds on x0, w = 3", "thirds on x, w = 3")  # for the first prompt only
 
 
