@@ -29,6 +29,7 @@ from course_lib.features.latents import (
     thirds_mean,
     upper_triangle,
 )
+from course_lib.features.silhouettes import arms, iou, overlap, profile, silhouette
 from course_lib.features.tiny import Oracle, Reading, load_network
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "RandomCNN",
     "Reading",
     "StyleClassifier",
+    "arms",
     "cell_means",
     "channel_mean",
     "decoded",
@@ -47,12 +49,16 @@ __all__ = [
     "gram",
     "gram_style",
     "inception",
+    "iou",
     "load_clip",
     "load_network",
     "location",
     "location_embedding",
+    "overlap",
+    "profile",
     "resize_clean",
     "rule_of_thirds",
+    "silhouette",
     "style",
     "style_embedding",
     "thirds_mean",
