@@ -179,7 +179,7 @@ def best_of(run: Callable[[Tensor], Tensor], loss: Loss, candidates: Tensor) -> 
 
 
 def success_of_best(loss: Tensor, hit: Tensor, n: int) -> float:
-    """Chance that the best of n candidates is a hit (11.6), candidates drawn from M without replacement.
+    """Chance that the best of n candidates is a hit (11.7), candidates drawn from M without replacement.
 
     loss (M,) ranks the candidates, hit (M,) says which are hits. The k-th of all M in the order of the loss is the best
     of n in C(M - k, n - 1) of C(M, n) draws, so no draw has to be made. Raises ValueError unless 1 <= n <= M.

@@ -218,7 +218,178 @@ SEMANTIC = Exercise(
 )
 
 
-# 11.4 the success of the best of n
+# 11.4 a decision from pairs
+EASY = "You say yes too often: where nothing has changed, more seeds rise than fall about every other time."
+BLIND = "You hardly ever say yes where the share has really risen."
+INVERTED = "You say yes where nothing rose, and no where it did."
+SILENT = "One answer, yes or no, is due for each comparison."
+
+
+def rose(before, after):
+    """The exact one-sided sign test on the seeds that changed, at 5 %."""
+    up, down = int((after & ~before).sum()), int((before & ~after).sum())
+    n = up + down
+    return sum(math.comb(n, i) for i in range(up, n + 1)) / 2**n <= 0.05
+
+
+def rose_by_recursion(before, after):
+    up, down = int((after > before).sum()), int((before > after).sum())
+    chance, term = 0.0, 0.5 ** (up + down)
+    for i in range(up + down, up - 1, -1):  # from all that changed down to those that rose
+        chance += term
+        term *= i / (up + down - i + 1)
+    return chance <= 0.05
+
+
+def rose_by_normal(before, after):
+    change = after.double() - before.double()
+    n = change.abs().sum()
+    return bool(n > 0) and float((change.sum() - 1) / n.sqrt()) >= 1.645
+
+
+def call_rose(fn, before, after):
+    """The decisions on all comparisons, (E,)."""
+    return torch.tensor([float(fn(b, a)) for b, a in zip(before, after)])
+
+
+def comparisons(g):
+    """120 comparisons of 48 seeds each: in the first half a seed changes either way alike, in the second many rise."""
+    E, N = 120, 48
+    before = torch.rand(E, N, generator=g) < 0.4
+    u = torch.rand(E, N, generator=g)
+    change = torch.where(
+        torch.arange(E)[:, None] < E // 2, torch.where(before, 0.15, 0.1), torch.where(before, 0.05, 0.5)
+    )
+    return before, before ^ (u < change)
+
+
+def accept_rose(answer, inputs):
+    """False alarms among the first half, hits among the second."""
+    if answer.shape != (len(inputs[0]),):
+        return SILENT
+    alarms, found = answer[: len(answer) // 2].mean(), answer[len(answer) // 2 :].mean()
+    if alarms > 0.5 and found < 0.5:
+        return INVERTED
+    if alarms > 0.2:
+        return EASY
+    if found < 0.7:
+        return BLIND
+    return None
+
+
+ROSE = Exercise(
+    "11.4",
+    "Has the success risen?",
+    points=2,
+    difficulty=3,
+    importance=5,
+    minutes=15,
+    equation="(11.5)",
+    name="rose",
+    reference=rose,
+    inputs=comparisons,
+    call=call_rose,
+    accept=accept_rose,
+    right=[rose_by_recursion, rose_by_normal],
+    wrong=[
+        Wrong(lambda before, after: after.sum() > before.sum(), EASY),
+        Wrong(
+            lambda before, after: (
+                sum(math.comb(len(after), i) for i in range(int((after & ~before).sum()), len(after) + 1))
+                / 2 ** len(after)
+                <= 0.05
+            ),
+            BLIND,
+        ),
+        Wrong(lambda before, after: not rose(before, after), INVERTED),
+    ],
+)
+
+
+# 11.5 agreement of two judges
+def kappa(a, b):
+    """Cohen's kappa (11.6) of two judges."""
+    a, b = a.double(), b.double()
+    seen = (a == b).double().mean()
+    chance = a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean())
+    return (seen - chance) / (1 - chance)
+
+
+def kappa_by_table(a, b):
+    table = torch.zeros(2, 2, dtype=torch.float64)
+    for x, y in zip(a.long(), b.long()):
+        table[x, y] += 1 / len(a)
+    chance = (table.sum(0) * table.sum(1)).sum()
+    return (table.trace() - chance) / (1 - chance)
+
+
+def kappa_by_covariance(a, b):
+    a, b = a.double(), b.double()
+    p, q = a.mean(), b.mean()
+    return 2 * ((a * b).mean() - p * q) / (p * (1 - q) + q * (1 - p))
+
+
+def judges(g):
+    """Two judges of one set of pictures, who agree more often than chance would have it."""
+    N = whole(g, 20, 40)
+    truth = torch.rand(N, generator=g) < 0.35
+    a, b = (truth ^ (torch.rand(N, generator=g) < wrong) for wrong in (0.1, 0.25))
+    a[:5], b[:5] = torch.tensor([1, 1, 0, 0, 1]).bool(), torch.tensor([1, 0, 1, 0, 1]).bool()
+    a[5:7], b[5:7] = True, False
+    return a, b
+
+
+def chance_of(a, b):
+    p, q = a.double().mean(), b.double().mean()
+    return p * q + (1 - p) * (1 - q)
+
+
+def seen_of(a, b):
+    return (a == b).double().mean()
+
+
+KAPPA = Exercise(
+    "11.5",
+    "Do two judges agree?",
+    points=1,
+    difficulty=2,
+    importance=4,
+    minutes=10,
+    equation="(11.6)",
+    name="kappa",
+    reference=kappa,
+    inputs=judges,
+    right=[kappa_by_table, kappa_by_covariance],
+    wrong=[
+        Wrong(seen_of, "That is the share of agreements: two judges who nearly always say no agree without looking."),
+        Wrong(
+            lambda a, b: seen_of(a, b) - chance_of(a, b),
+            "What is left beyond chance is still to be divided by what there was to gain, 1 - c.",
+        ),
+        Wrong(
+            lambda a, b: torch.corrcoef(torch.stack([a, b]).double())[0, 1],
+            "That is the correlation: it does not mind that one judge says yes more often than the other.",
+        ),
+        Wrong(
+            lambda a, b: 2 * seen_of(a, b) - 1,
+            "You took one half for chance: chance depends on how often each of them says yes.",
+        ),
+        Wrong(
+            lambda a, b: (
+                (seen_of(a, b) - a.double().mean() * b.double().mean()) / (1 - a.double().mean() * b.double().mean())
+            ),
+            "By chance both can also say no: the second product is missing in c.",
+        ),
+        Wrong(
+            lambda a, b: (a & b).sum() / (a | b).sum(),
+            "That is the overlap of the two sets of yes (11.1): agreeing on no counts as well.",
+        ),
+    ],
+    tolerance=1e-6,
+)
+
+
+# 11.6 the success of the best of n
 def success_of_best(loss, hit, n):
     """The library's own function."""
     return seedselect.success_of_best(loss, hit, n)
@@ -262,13 +433,13 @@ def candidates(g):
 
 
 BEST = Exercise(
-    "11.4",
+    "11.6",
     "What would the best of n have been?",
     points=3,
     difficulty=4,
     importance=5,
     minutes=20,
-    equation="(11.6)",
+    equation="(11.7)",
     name="success_of_best",
     reference=success_of_best,
     inputs=candidates,
@@ -288,7 +459,7 @@ BEST = Exercise(
         ),
         Wrong(
             with_replacement,
-            "You draw with replacement, so that a candidate can be in a draw twice: (11.6) counts sets of n.",
+            "You draw with replacement, so that a candidate can be in a draw twice: (11.7) counts sets of n.",
         ),
         Wrong(
             lambda loss, hit, n: success_by_choose(-loss, hit, n),
@@ -304,9 +475,9 @@ BEST = Exercise(
 )
 
 
-# 11.5 the price of a success
+# 11.7 the price of a success
 def price(iterations, hit, steps, first):
-    """Network calls for each success (11.7)."""
+    """Network calls for each success (11.8)."""
     runs = first * len(hit) + 4 * iterations.sum()
     return 2 * steps * runs / hit.sum()
 
@@ -321,13 +492,13 @@ def price_by_loop(iterations, hit, steps, first):
 
 
 PRICE = Exercise(
-    "11.5",
+    "11.7",
     "Network calls for each success",
     points=1,
     difficulty=2,
     importance=5,
     minutes=8,
-    equation="(11.7)",
+    equation="(11.8)",
     name="price",
     reference=price,
     inputs=lambda g: (
@@ -367,201 +538,29 @@ PRICE = Exercise(
 )
 
 
-# 11.6 a decision from pairs
-EASY = "You say yes too often: where nothing has changed, more seeds rise than fall about every other time."
-BLIND = "You hardly ever say yes where the share has really risen."
-INVERTED = "You say yes where nothing rose, and no where it did."
-SILENT = "One answer, yes or no, is due for each comparison."
-
-
-def rose(before, after):
-    """The exact one-sided sign test on the seeds that changed, at 5 %."""
-    up, down = int((after & ~before).sum()), int((before & ~after).sum())
-    n = up + down
-    return sum(math.comb(n, i) for i in range(up, n + 1)) / 2**n <= 0.05
-
-
-def rose_by_table(before, after):
-    up, down = int((after & ~before).sum()), int((before & ~after).sum())
-    tails = torch.distributions.Binomial(up + down, torch.tensor(0.5, dtype=torch.float64))
-    return up > 0 and float(tails.log_prob(torch.arange(up, up + down + 1.0).double()).exp().sum()) <= 0.05
-
-
-def rose_by_bootstrap(before, after, draws=500):
-    change = after.double() - before.double()
-    index = torch.randint(len(change), (draws, len(change)))
-    return bool(change[index].mean(1).quantile(0.02) > 0)
-
-
-def call_rose(fn, before, after):
-    """The decisions on all comparisons, (E,)."""
-    return torch.tensor([float(fn(b, a)) for b, a in zip(before, after)])
-
-
-def comparisons(g):
-    """60 comparisons of 48 seeds each: in the first half a seed changes either way alike, in the second many rise."""
-    E, N = 60, 48
-    before = torch.rand(E, N, generator=g) < 0.4
-    u = torch.rand(E, N, generator=g)
-    change = torch.where(
-        torch.arange(E)[:, None] < E // 2, torch.where(before, 0.15, 0.1), torch.where(before, 0.05, 0.5)
-    )
-    return before, before ^ (u < change)
-
-
-def accept_rose(answer, inputs):
-    """False alarms among the first half, hits among the second."""
-    if answer.shape != (len(inputs[0]),):
-        return SILENT
-    alarms, found = answer[: len(answer) // 2].mean(), answer[len(answer) // 2 :].mean()
-    if alarms > 0.5 and found < 0.5:
-        return INVERTED
-    if alarms > 0.27:
-        return EASY
-    if found < 0.7:
-        return BLIND
-    return None
-
-
-ROSE = Exercise(
-    "11.6",
-    "Has the success risen?",
-    points=2,
-    difficulty=3,
-    importance=5,
-    minutes=15,
-    equation="(11.5)",
-    name="rose",
-    reference=rose,
-    inputs=comparisons,
-    call=call_rose,
-    accept=accept_rose,
-    right=[rose_by_table, rose_by_bootstrap],
-    wrong=[
-        Wrong(lambda before, after: after.sum() > before.sum(), EASY),
-        Wrong(
-            lambda before, after: (
-                sum(math.comb(len(after), i) for i in range(int((after & ~before).sum()), len(after) + 1))
-                / 2 ** len(after)
-                <= 0.05
-            ),
-            BLIND,
-        ),
-        Wrong(lambda before, after: not rose(before, after), INVERTED),
-    ],
-)
-
-
-# 11.7 agreement of two judges
-def kappa(a, b):
-    """Cohen's kappa (11.8) of two judges."""
-    a, b = a.double(), b.double()
-    seen = (a == b).double().mean()
-    chance = a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean())
-    return (seen - chance) / (1 - chance)
-
-
-def kappa_by_table(a, b):
-    table = torch.zeros(2, 2, dtype=torch.float64)
-    for x, y in zip(a.long(), b.long()):
-        table[x, y] += 1 / len(a)
-    chance = (table.sum(0) * table.sum(1)).sum()
-    return (table.trace() - chance) / (1 - chance)
-
-
-def kappa_by_covariance(a, b):
-    a, b = a.double(), b.double()
-    p, q = a.mean(), b.mean()
-    return 2 * ((a * b).mean() - p * q) / (p * (1 - q) + q * (1 - p))
-
-
-def judges(g):
-    """Two judges of one set of pictures, who agree more often than chance would have it."""
-    N = whole(g, 20, 40)
-    truth = torch.rand(N, generator=g) < 0.35
-    a, b = (truth ^ (torch.rand(N, generator=g) < wrong) for wrong in (0.1, 0.25))
-    a[:5], b[:5] = torch.tensor([1, 1, 0, 0, 1]).bool(), torch.tensor([1, 0, 1, 0, 1]).bool()
-    a[5:7], b[5:7] = True, False
-    return a, b
-
-
-def chance_of(a, b):
-    p, q = a.double().mean(), b.double().mean()
-    return p * q + (1 - p) * (1 - q)
-
-
-def seen_of(a, b):
-    return (a == b).double().mean()
-
-
-KAPPA = Exercise(
-    "11.7",
-    "Do two judges agree?",
-    points=1,
-    difficulty=2,
-    importance=4,
-    minutes=10,
-    equation="(11.8)",
-    name="kappa",
-    reference=kappa,
-    inputs=judges,
-    right=[kappa_by_table, kappa_by_covariance],
-    wrong=[
-        Wrong(seen_of, "That is the share of agreements: two judges who nearly always say no agree without looking."),
-        Wrong(
-            lambda a, b: seen_of(a, b) - chance_of(a, b),
-            "What is left beyond chance is still to be divided by what there was to gain, 1 - c.",
-        ),
-        Wrong(
-            lambda a, b: torch.corrcoef(torch.stack([a, b]).double())[0, 1],
-            "That is the correlation: it does not mind that one judge says yes more often than the other.",
-        ),
-        Wrong(
-            lambda a, b: 2 * seen_of(a, b) - 1,
-            "You took one half for chance: chance depends on how often each of them says yes.",
-        ),
-        Wrong(
-            lambda a, b: (
-                (seen_of(a, b) - a.double().mean() * b.double().mean()) / (1 - a.double().mean() * b.double().mean())
-            ),
-            "By chance both can also say no: the second product is missing in c.",
-        ),
-        Wrong(
-            lambda a, b: (a & b).sum() / (a | b).sum(),
-            "That is the overlap of the two sets of yes (11.1): agreeing on no counts as well.",
-        ),
-    ],
-    tolerance=1e-6,
-)
-
-
 # 11.8 experiment: a loss that is fooled
-RUNS, SHARE, PURE = 45, 0.25, 0.95
+RUNS, SHARE, PURE = 50, 0.17, 0.95
 
 
 def hand_out(run, z, loss, judge):
     """Gradients, a stop where the judge says so, and only what the judge confirms."""
-    found = seedselect.seedselect(run, z[0], loss, 11, stop=judge).z
+    found = seedselect.seedselect(run, z[0], loss, 12, lr=0.2, stop=judge).z
     with torch.no_grad():
         return found[judge(run(found))]
 
 
-def hand_out_two_starts(run, z, loss, judge):
-    """The same from two starts with half of the iterations."""
-    parts = []
-    for start in z[:2]:
-        found = seedselect.seedselect(run, start, loss, 5, lr=0.2, stop=judge).z
-        with torch.no_grad():
-            parts.append(torch.where(judge(run(found))[:, None], found, torch.nan))
-    best = torch.where(parts[0].isnan(), parts[1], parts[0])
-    return best[~best.isnan().any(1)]
+def hand_out_from_another(run, z, loss, judge):
+    """Longer steps from other seeds."""
+    seeds = seedselect.seedselect(run, z[7], loss, iterations=11, lr=0.3, stop=judge)[0]
+    confirmed = judge(run(seeds))
+    return torch.stack([seed for seed, yes in zip(seeds, confirmed) if yes])
 
 
 def hand_out_by_own_loop(run, z, loss, judge):
     found = z[0].clone().requires_grad_()
-    adam, there = torch.optim.Adam([found], lr=0.1), torch.zeros(len(found), dtype=torch.bool)
+    adam, there = torch.optim.Adam([found], lr=0.2), torch.zeros(len(found), dtype=torch.bool)
     kept = found.detach().clone()
-    for _ in range(11):
+    for _ in range(12):
         x = run(found)
         arrived = judge(x.detach()) & ~there
         kept[arrived], there = found.detach()[arrived], there | arrived
@@ -573,10 +572,10 @@ def hand_out_by_own_loop(run, z, loss, judge):
 
 def call_hand_out(fn, seed):
     """How many of those handed out are right, how many there are, and the runs spent, where the loss has a decoy."""
-    n, s, weight = 60, 0.2, 0.003
-    D = ring(6, radius=3.0, s=s, weights=torch.tensor([weight] + 5 * [(1 - weight) / 5]))
-    sigmas, g, spent = geometric(6.0, 0.1, 8), torch.Generator().manual_seed(seed), [0.0]
-    z = torch.randn(40, n, 2, generator=g)
+    n, s, weight = 150, 0.3, 0.0001
+    D = ring(8, radius=3.0, s=s, weights=torch.tensor([weight] + 7 * [(1 - weight) / 7]))
+    sigmas, g, spent = geometric(6.0, 0.1, 3), torch.Generator().manual_seed(seed), [0.0]
+    z = torch.randn(30, n, 2, generator=g)
     references = D.means[0] + s * torch.randn(5, 2, generator=g)
 
     def run(z):
@@ -605,7 +604,7 @@ def call_hand_out(fn, seed):
     }
 
 
-OVER = "You spend more than 45 runs for each particle: a run with gradients counts four, and the last look counts."
+OVER = "You spend more than 50 runs for each particle: a run with gradients counts four, and the last look counts."
 FOOLED = "Many of the seeds you hand out show the decoy: the loss is as low there. Ask the judge, not the loss."
 FEW = "What you hand out is right, but there is too little of it: luck alone finds about so many."
 TWICE = "You hand out copies: each seed is due once."
@@ -626,13 +625,13 @@ def accept_hand_out(answer, inputs):
 
 def by_luck(run, z, loss, judge):
     with torch.no_grad():
-        hits = torch.stack([judge(run(one)) for one in z])  # (40, N)
+        hits = torch.stack([judge(run(one)) for one in z])  # (30, N)
     return z[hits.double().argmax(0), torch.arange(z.shape[1])][hits.any(0)]
 
 
-def best_loss(run, z, loss, judge):
-    found = seedselect.seedselect(run, z[0], loss, 11)
-    return found.z[found.loss <= found.loss.median()]
+def copies(run, z, loss, judge):
+    found = hand_out(run, z, loss, judge)
+    return torch.cat([found, found])
 
 
 HAND_OUT = Exercise(
@@ -648,10 +647,10 @@ HAND_OUT = Exercise(
     inputs=lambda g: (whole(g, 0, 2**31 - 1),),
     call=call_hand_out,
     accept=accept_hand_out,
-    right=[hand_out_two_starts, hand_out_by_own_loop],
+    right=[hand_out_from_another, hand_out_by_own_loop],
     wrong=[
-        Wrong(lambda run, z, loss, judge: seedselect.seedselect(run, z[0], loss, 11).z, FOOLED),
-        Wrong(best_loss, FOOLED + " The half with the lowest loss is no better."),
+        Wrong(lambda run, z, loss, judge: seedselect.seedselect(run, z[0], loss, 12).z, FOOLED),
+        Wrong(copies, TWICE),
         Wrong(by_luck, FEW),
         Wrong(
             lambda run, z, loss, judge: hand_out(run, seedselect.best_of(run, loss, z[:20])[None], loss, judge), OVER
@@ -766,7 +765,7 @@ REPORT = Exercise(
     "pictures.",
 )
 
-EXERCISES = [IOU, ARMS, SEMANTIC, BEST, PRICE, ROSE, KAPPA, HAND_OUT, GROUPS, REPORT]
+EXERCISES = [IOU, ARMS, SEMANTIC, ROSE, KAPPA, BEST, PRICE, HAND_OUT, GROUPS, REPORT]
 
 QUIZ = [
     Question(

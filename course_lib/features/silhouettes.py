@@ -34,7 +34,7 @@ def silhouette(images: Tensor) -> Tensor:
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of masks (11.4), (..., H, W) True or False -> (...); 0 where both are empty."""
+    """Intersection over union of masks (11.1), (..., H, W) True or False -> (...); 0 where both are empty."""
     a, b = a.bool(), b.bool()
     return (a & b).sum((-2, -1)) / (a | b).sum((-2, -1)).clamp(min=1)
 
@@ -60,7 +60,7 @@ def _correlation(masks: Tensor, spectra: Tensor) -> Tensor:
 
 @torch.no_grad()
 def overlap(images: Tensor, chunk: int = 4) -> Tensor:
-    """The largest overlap (11.4) of a picture's silhouette with each shape, over place, size and angle, (N, shapes).
+    """The largest overlap (11.1) of a picture's silhouette with each shape, over place, size and angle, (N, shapes).
 
     Pictures (N, 3, H, W) in [-1, 1]. No network is asked: an overlap near 1 says that the picture shows that outline, a
     low one for all shapes that it shows none of them. It does not see holes: a ring is a circle for it.
@@ -95,5 +95,5 @@ def profile(masks: Tensor, angles: int = 72, reach: float = 0.45) -> Tensor:
 
 
 def arms(reach: Tensor, most: int = 12) -> Tensor:
-    """The number of arms: the strongest harmonic of a radial profile from 2 to `most` (11.8), (N, A) -> (N,)."""
+    """The number of arms: the strongest harmonic of a radial profile from 2 to `most` (11.2), (N, A) -> (N,)."""
     return torch.fft.rfft(reach, dim=1).abs()[:, 2 : most + 1].argmax(1) + 2

@@ -26,7 +26,7 @@ from course_lib.tools.precompute.ch11_seedselect import (
     references,
 )
 
-POOLS, FIRST, CHUNK, SHOWN = {"middle": 512, "rare": 256}, 10_000, 32, 24
+POOLS, FIRST, CHUNK, SHOWN = {"arms": 256, "middle": 512, "rare": 256}, 10_000, 32, 24
 
 
 def plain(sd: StableDiffusion, name: str, seeds: range) -> Tensor:

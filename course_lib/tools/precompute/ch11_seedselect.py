@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib import world
@@ -24,17 +25,20 @@ SEEDS, REPEATS, ITERATIONS, STEPS, GUIDANCE, LR, REFERENCES = 8, 3, 12, 12, 3.0,
 SHARP = 10.0  # of the contrastive loss: CLIP's distances are below 1.5
 OTHERS = ("red", "blue", "pink")  # colours named beside the shape, for seeds that were chosen without
 WEIGHTS = (
-    "unet/diffusion_pytorch_model.safetensors",
-    "vae/diffusion_pytorch_model.safetensors",
-    "clip/model.safetensors",
+    *(f"{part}/diffusion_pytorch_model.safetensors" for part in ("unet", "vae")),
+    *("clip/model.safetensors", "oracle.safetensors", "oracle2.safetensors"),
 )
 CACHE = Path(".cache/ch11")
-# name -> the concept of the caption, the concept of the references, the loss
+SAME = {"colour": "blue", "style": "flat"}
+# name -> the concept of the caption, the concept of the references, the loss, and what both have in common besides
 RUNS = {
-    "middle": ("circle triangle", "circle triangle", "semantic"),
-    "rare": ("square star", "square star", "semantic"),
-    "wrong": ("circle triangle", "square", "semantic"),
-    "contrastive": ("circle triangle", "circle triangle", "contrastive"),
+    "arms": ("triangle star", "triangle star", "semantic", {}),
+    "middle": ("circle triangle", "circle triangle", "semantic", {}),
+    "rare": ("square star", "square star", "semantic", {}),
+    "matched": ("triangle star", "triangle star", "semantic", SAME),
+    "reader": ("triangle star", "triangle star", "reader", {}),
+    "wrong": ("circle triangle", "square", "semantic", {}),
+    "contrastive": ("circle triangle", "circle triangle", "contrastive", {}),
 }
 
 
@@ -46,14 +50,19 @@ def loaded() -> tuple[StableDiffusion, CLIP]:
     return sd, load_clip()
 
 
-def references(name: str, repeat: int, n: int = REFERENCES) -> Tensor:
+def references(name: str, repeat: int, n: int = REFERENCES, **fixed) -> Tensor:
     """The reference pictures of a repeat, (n, 3, 48, 48)."""
-    return world.render(world.draw(n, torch.Generator().manual_seed(100 + repeat), shape=name))
+    return world.render(world.draw(n, torch.Generator().manual_seed(100 + repeat), shape=name, **fixed))
 
 
 def seeds_of(repeat: int, shape: tuple[int, ...]) -> Tensor:
     """The seeds of a repeat, the same in every run, (SEEDS, 4, 12, 12)."""
     return Noise(range(SEEDS * repeat, SEEDS * (repeat + 1)), dtype=torch.float32).randn(*shape)
+
+
+def caption_of(run: str) -> str:
+    """What the model is asked for."""
+    return world.phrase(RUNS[run][0], **RUNS[run][3])
 
 
 def loss_of(kind: str, sd: StableDiffusion, clip: CLIP, shown: Tensor, bank: Tensor, own: int) -> Callable:
@@ -64,17 +73,20 @@ def loss_of(kind: str, sd: StableDiffusion, clip: CLIP, shown: Tensor, bank: Ten
         return clip(sd.decode(x))
 
     if kind == "contrastive":
-        centroids = torch.nn.functional.normalize(bank.clone().index_copy(0, torch.tensor([own]), mean[None]), dim=1)
+        centroids = F.normalize(bank.clone().index_copy(0, torch.tensor([own]), mean[None]), dim=1)
         return contrastive(lambda x: SHARP * encode(x), SHARP * centroids, own)
+    if kind == "reader":
+        network, label = Oracle(second=True).network, torch.tensor(own)
+        return lambda x: F.cross_entropy(network(sd.decode(x))[0], label.expand(len(x)), reduction="none")
     return semantic(encode, mean, "cosine")
 
 
 def one(sd: StableDiffusion, clip: CLIP, bank: Tensor, run: str, repeat: int) -> dict[str, Tensor]:
     """A repeat of a run -> latents of all iterations (T, N, 4, 12, 12), losses (T, N), best seeds (N, 4, 12, 12)."""
-    caption, shown, kind = RUNS[run]
+    _, shown, kind, fixed = RUNS[run]
     sigmas, seen = sd.levels(STEPS), []
-    sample_of = sampler(sd.prompt(world.phrase(caption), w=GUIDANCE), sigmas, lambda z: sd.start(z, sigmas))
-    loss = loss_of(kind, sd, clip, references(shown, repeat), bank, world.SHAPES.index(shown))
+    sample_of = sampler(sd.prompt(caption_of(run), w=GUIDANCE), sigmas, lambda z: sd.start(z, sigmas))
+    loss = loss_of(kind, sd, clip, references(shown, repeat, **fixed), bank, world.SHAPES.index(shown))
 
     def watched(x: Tensor) -> Tensor:
         seen.append(x.detach())
@@ -98,7 +110,7 @@ def read(sd: StableDiffusion, clip: CLIP, bank: Tensor, latents: Tensor, own: in
     images = sd.decode(latents.flatten(0, -4).float(), chunk=64).clamp(-1, 1)
     first, second, shares = Oracle()(images), Oracle(second=True)(images), overlap(images)
     found = {
-        "clip": (clip(images) @ torch.nn.functional.normalize(bank, dim=1).T).argmax(1),
+        "clip": (clip(images) @ F.normalize(bank, dim=1).T).argmax(1),
         "oracle": first.shape,
         "oracle2": second.shape,
         "outline": shares.argmax(1),
@@ -149,7 +161,7 @@ def collected(sd: StableDiffusion, clip: CLIP, bank: Tensor, runs: tuple[str, ..
         moved = torch.stack([torch.stack([elsewhere(sd, z, colour) for colour in OTHERS]) for z in seeds])
         readings = read(sd, clip, bank, moved, own)
         results |= {f"elsewhere_{name}_{key}": readings[key] for key in ("oracle", "oracle2", "outline", "overlap")}
-    results["floor"] = torch.stack([floor_of(sd, RUNS[run][0]) for run in ("middle", "rare")])
+    results["floor"] = torch.stack([floor_of(sd, RUNS[run][0]) for run in ("arms", "middle", "rare")])
     return results
 
 
