@@ -20,7 +20,7 @@ MIDDLE = ("cross star", "circle ring", "triangle cross")
 CLASSES = (*world.HEAD, *MIDDLE, *TAIL.values())
 COUNTS = {**dict.fromkeys(world.HEAD, 100), **dict.fromkeys(MIDDLE, 25)}
 SOURCES = ("none", "plain", "picked", "seedselect", "real")
-FITS, ADDED, TEST, STEPS, BATCH = 5, 24, 60, 400, 44
+FITS, ADDED, TEST, STEPS, BATCH = 5, 24, 60, 300, 44
 
 
 def network() -> nn.Module:
@@ -42,7 +42,7 @@ def generated(sd: StableDiffusion) -> dict[str, dict[str, Tensor]]:
     latents = {
         "plain": {run: pool[f"{run}_latents"] for run in TAIL},
         "picked": {run: pool[f"{run}_picked"] for run in TAIL},
-        "seedselect": {run: chosen[f"{run}_best"].reshape(-1, *sd.shape) for run in TAIL},
+        "seedselect": {run: chosen[f"{run}_latents"][:, 1].reshape(-1, *sd.shape) for run in TAIL},
     }
     decode = lambda z: sd.decode(torch.as_tensor(z[:ADDED]).float()).clamp(-1, 1)  # noqa: E731
     return {source: {run: decode(z) for run, z in each.items()} for source, each in latents.items()}

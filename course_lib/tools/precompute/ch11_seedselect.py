@@ -28,6 +28,10 @@ WEIGHTS = (
     *(f"{part}/diffusion_pytorch_model.safetensors" for part in ("unet", "vae")),
     *("clip/model.safetensors", "oracle.safetensors", "oracle2.safetensors"),
 )
+WHOLE, SHORT = (
+    ("arms", "middle", "rare"),
+    dict.fromkeys(("matched", "reader", "wrong", "contrastive"), 2),
+)  # runs read at every iteration; runs of fewer repeats
 CACHE = Path(".cache/ch11")
 SAME = {"colour": "blue", "style": "flat"}
 # name -> the concept of the caption, the concept of the references, the loss, and what both have in common besides
@@ -124,12 +128,6 @@ def read(sd: StableDiffusion, clip: CLIP, bank: Tensor, latents: Tensor, own: in
     return {key: value.unflatten(0, latents.shape[:-3]) for key, value in small.items()}
 
 
-def floor_of(sd: StableDiffusion, name: str, n: int = 100) -> Tensor:
-    """The overlap that 95 % of real pictures of a shape have, after a passage through the autoencoder."""
-    images = sd.decode(sd.encode(references(name, 901, n), 64), 64).clamp(-1, 1)
-    return overlap(images)[:, world.SHAPES.index(name)].quantile(0.05)
-
-
 def elsewhere(sd: StableDiffusion, z: Tensor, colour: str) -> Tensor:
     """Latents from the same seeds (N, 4, 12, 12) under a caption that names a colour as well."""
     sigmas = sd.levels(STEPS)
@@ -137,23 +135,25 @@ def elsewhere(sd: StableDiffusion, z: Tensor, colour: str) -> Tensor:
     return sample(denoiser, sd.start(z.float(), sigmas), sigmas)
 
 
-def best_latents(made: dict[str, Tensor]) -> Tensor:
-    """The latents of each seed's lowest loss, (T, N, ...) -> (N, ...)."""
-    return made["latents"][made["loss"].argmin(0), torch.arange(made["loss"].shape[1])]
+def ends(made: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The latents (2, N, ...) and losses (2, N) of a repeat at its start and at each seed's lowest loss."""
+    best, rows = made["loss"].argmin(0), torch.arange(made["loss"].shape[1])
+    pick = lambda x: torch.stack([x[0], x[best, rows]])  # noqa: E731
+    return {"latents": pick(made["latents"]), "loss": pick(made["loss"])}
 
 
 def collected(sd: StableDiffusion, clip: CLIP, bank: Tensor, runs: tuple[str, ...], repeats: int) -> dict[str, object]:
-    """All that was kept, read and measured -> RUN_KEY (repeats, T, N), RUN_best (repeats, N, 4, 12, 12), and more."""
+    """All that was kept, read and measured -> RUN_KEY (repeats, T or 2, N), RUN_latents (repeats, 2, N, 4, 12, 12)."""
     results = {}
     for run in runs:
-        made = [torch.load(kept(run, repeat)) for repeat in range(repeats)]
+        made = [torch.load(kept(run, repeat)) for repeat in range(min(repeats, SHORT.get(run, repeats)))]
+        shown = made if run in WHOLE else [ends(one) for one in made]
         own = world.SHAPES.index(RUNS[run][0])
-        readings = read(sd, clip, bank, torch.stack([one["latents"] for one in made]), own)
+        readings = read(sd, clip, bank, torch.stack([one["latents"] for one in shown]), own)
         results |= {f"{run}_{key}": value for key, value in readings.items()}
-        results[f"{run}_loss"] = torch.stack([one["loss"] for one in made])
+        results[f"{run}_loss"] = torch.stack([one["loss"] for one in shown])
         results[f"{run}_length"] = torch.stack([chi_score(one["z"].float()) for one in made])
-        results[f"{run}_best"] = torch.stack([best_latents(one) for one in made])
-        results[f"{run}_start"] = torch.stack([one["latents"][0] for one in made])
+        results[f"{run}_latents"] = torch.stack([ends(one)["latents"] for one in made])
     own = world.SHAPES.index(RUNS["middle"][0])
     chosen = [torch.load(kept("middle", repeat))["z"] for repeat in range(repeats)]
     before = [seeds_of(repeat, sd.shape)[: len(z)] for repeat, z in enumerate(chosen)]
@@ -161,7 +161,6 @@ def collected(sd: StableDiffusion, clip: CLIP, bank: Tensor, runs: tuple[str, ..
         moved = torch.stack([torch.stack([elsewhere(sd, z, colour) for colour in OTHERS]) for z in seeds])
         readings = read(sd, clip, bank, moved, own)
         results |= {f"elsewhere_{name}_{key}": readings[key] for key in ("oracle", "oracle2", "outline", "overlap")}
-    results["floor"] = torch.stack([floor_of(sd, RUNS[run][0]) for run in ("arms", "middle", "rare")])
     return results
 
 
@@ -177,7 +176,7 @@ def main(runs: tuple[str, ...] = tuple(RUNS), repeats: int = REPEATS) -> None:
     bank = centroids(clip)
     for repeat in range(repeats):
         for run in runs:
-            if not kept(run, repeat).exists():
+            if repeat < SHORT.get(run, repeats) and not kept(run, repeat).exists():
                 torch.save(one(sd, clip, bank, run, repeat), kept(run, repeat))
                 print(run, repeat, flush=True)
     with torch.no_grad():
