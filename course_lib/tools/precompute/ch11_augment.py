@@ -1,8 +1,8 @@
 """What generated pictures of rare shapes teach a classifier: accuracy on head, middle and tail (chapter 11).
 
-A small network learns eleven shapes from pixels: 100 real pictures of each head shape, 25 of each middle one, and of
-each of two tail shapes the 15 that served as references. To the tail come 24 pictures of a source in SOURCES. Five
-repeats. About three minutes on one core; it reads the results of `ch11_seedselect` and `ch11_pool`.
+A small network learns eleven shapes from the pixels around each: 100 real pictures of each head shape, 25 of each
+middle one, and of each of two tail shapes the 15 that served as references. To the tail come 24 pictures of a source in
+SOURCES. Five repeats. About three minutes on one core; it reads the results of `ch11_seedselect` and `ch11_pool`.
 """
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from course_lib import world
 from course_lib.claims import stored
+from course_lib.features import silhouette
 from course_lib.stable_diffusion import StableDiffusion
 from course_lib.tools.precompute import save
 from course_lib.tools.precompute.ch09_gaps import digests
@@ -20,15 +21,25 @@ MIDDLE = ("cross star", "circle ring", "triangle cross")
 CLASSES = (*world.HEAD, *MIDDLE, *TAIL.values())
 COUNTS = {**dict.fromkeys(world.HEAD, 100), **dict.fromkeys(MIDDLE, 25)}
 SOURCES = ("none", "plain", "picked", "seedselect", "real")
-FITS, ADDED, TEST, STEPS, BATCH = 5, 24, 60, 300, 44
+FITS, ADDED, TEST, STEPS, BATCH, CROP = 5, 24, 60, 400, 44, 32
 
 
 def network() -> nn.Module:
-    """Four convolutions and a linear layer, (N, 3, 48, 48) -> (N, classes)."""
-    widths, layers = (3, 16, 32, 64, 64), []
+    """Three convolutions and a linear layer, (N, 3, CROP, CROP) -> (N, classes)."""
+    widths, layers = (3, 24, 48, 64), []
     for a, b in zip(widths, widths[1:]):
         layers += [nn.Conv2d(a, b, 3, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(9 * widths[-1], len(CLASSES)))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear((CROP // 8) ** 2 * widths[-1], len(CLASSES)))
+
+
+def cropped(images: Tensor) -> Tensor:
+    """The CROP pixels around the middle of what stands out from the ground, (N, 3, 48, 48) -> (N, 3, CROP, CROP)."""
+    masks = silhouette(images).float()
+    wide, half = nn.functional.pad(images, (CROP // 2,) * 4, mode="replicate"), CROP // 2
+    total, place = masks.sum((1, 2)).clamp(min=1), torch.arange(images.shape[-1]).float()
+    x, y = ((masks.sum(axis) * place).sum(1) / total for axis in (1, 2))
+    corners = torch.stack([y, x], 1).round().long()
+    return torch.stack([one[:, i : i + 2 * half, j : j + 2 * half] for one, (i, j) in zip(wide, corners.tolist())])
 
 
 def drawn(name: str, n: int, seed: int) -> Tensor:
@@ -56,7 +67,7 @@ def training_set(source: str, made: dict[str, dict[str, Tensor]], fit: int) -> l
         own += [drawn(name, ADDED, 2050 + 100 * fit + i)] if source == "real" else []
         own += [made[source][run]] if source in made else []
         sets.append(torch.cat(own))
-    return sets
+    return [cropped(images) for images in sets]
 
 
 def answers(sets: list[Tensor], fit: int, steps: int) -> Tensor:
@@ -75,7 +86,7 @@ def answers(sets: list[Tensor], fit: int, steps: int) -> Tensor:
         rate.step()
     net.eval()
     with torch.no_grad():
-        return torch.cat([net(drawn(name, TEST, 3000 + i)).argmax(1) for i, name in enumerate(CLASSES)])
+        return torch.cat([net(cropped(drawn(name, TEST, 3000 + i))).argmax(1) for i, name in enumerate(CLASSES)])
 
 
 def main(fits: int = FITS, steps: int = STEPS) -> None:
