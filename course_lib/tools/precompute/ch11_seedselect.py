@@ -28,10 +28,7 @@ WEIGHTS = (
     *(f"{part}/diffusion_pytorch_model.safetensors" for part in ("unet", "vae")),
     *("clip/model.safetensors", "oracle.safetensors", "oracle2.safetensors"),
 )
-WHOLE, SHORT = (
-    ("arms", "middle", "rare"),
-    dict.fromkeys(("matched", "reader", "wrong", "contrastive"), 2),
-)  # runs read at every iteration; runs of fewer repeats
+WHOLE, SHORT = ("arms", "middle", "rare"), {"contrastive": 2}  # read at every iteration; fewer repeats
 CACHE = Path(".cache/ch11")
 SAME = {"colour": "blue", "style": "flat"}
 # name -> the concept of the caption, the concept of the references, the loss, and what both have in common besides
