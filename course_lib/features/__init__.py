@@ -1,8 +1,9 @@
 """Features: maps from latents and pictures to numbers, (N, C, H, W) -> (N, d).
 
 `latents` holds what a repulsive force looks at, `embeddings` and `clip` what a metric looks at, `inception` and
-`networks` the networks behind them, `tiny` loads the shipped ones and holds the oracle, `images` resizes. Like
-`metrics` this package re-exports its functions: `from course_lib.features import channel_mean`.
+`networks` the networks behind them, `tiny` loads the shipped ones and holds the oracle, `silhouettes` reads shapes
+without a network, `images` resizes. Like `metrics` this package re-exports its functions:
+`from course_lib.features import channel_mean`.
 """
 
 from course_lib.features.clip import CLIP, load_clip
