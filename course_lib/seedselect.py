@@ -1,5 +1,6 @@
 """SeedSelect: gradients through the sampler choose a seed, and nothing else of the model changes."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -175,3 +176,19 @@ def best_of(run: Callable[[Tensor], Tensor], loss: Loss, candidates: Tensor) -> 
     """The best seed of M for each particle, tried without gradients, (M, N, *shape) -> (N, *shape)."""
     values = torch.stack([loss(run(z)) for z in candidates])  # (M, N)
     return candidates[values.argmin(0), torch.arange(candidates.shape[1])]
+
+
+def success_of_best(loss: Tensor, hit: Tensor, n: int) -> float:
+    """Chance that the best of n candidates is a hit (11.7), candidates drawn from M without replacement.
+
+    loss (M,) ranks the candidates, hit (M,) says which are hits. The k-th of all M in the order of the loss is the best
+    of n in C(M - k, n - 1) of C(M, n) draws, so no draw has to be made. Raises ValueError unless 1 <= n <= M.
+    """
+    M = len(loss)
+    if not 1 <= n <= M:
+        raise ValueError(f"success_of_best: needs 1 <= n <= M = {M}, got {n}.")
+    k = torch.arange(1, M - n + 2, dtype=torch.float64)  # places that the best of n can have
+    log_ways = torch.lgamma(M - k + 1) - torch.lgamma(M - k - n + 2) - math.lgamma(n)
+    log_all = math.lgamma(M + 1) - math.lgamma(M - n + 1) - math.lgamma(n + 1)
+    ranked = hit[loss.argsort(stable=True)][: len(k)].double()
+    return float(((log_ways - log_all).exp() * ranked).sum())

@@ -217,3 +217,14 @@ Z = torch.zeros(2, 2)
 def test_bad_input_gets_a_sentence(made, error, sentence):
     with pytest.raises(error, match=sentence):
         made()
+
+
+def test_success_of_best_is_the_mean_over_all_draws(g):
+    from itertools import combinations
+
+    loss, hit = torch.randn(7, generator=g), torch.tensor([1, 0, 0, 1, 0, 1, 0]).bool()
+    for n in (1, 3, 7):
+        draws = [min(some, key=lambda i: loss[i]) for some in combinations(range(7), n)]
+        assert seedselect.success_of_best(loss, hit, n) == pytest.approx(hit[draws].double().mean().item())
+    with pytest.raises(ValueError, match="needs 1 <= n <= M = 7, got 8"):
+        seedselect.success_of_best(loss, hit, 8)

@@ -970,10 +970,10 @@ QUIZ = [
         ],
     ),
     Question(
-        "Eight pictures are drawn independently from one law. How many of nine places can a group show at most, on average?",
+        "Eight pictures are drawn independently from one law. How many of nine places do they show at most on average?",
         [
             ((5.45, 5.55), True, "9 (1 - (8/9)**8) = 5.49, with all places equally likely."),
-            (8, False, "That is the most in one lucky group; on average only pictures that look at each other show it."),
+            (8, False, "The most in one lucky group; on average only pictures that look at each other show it."),
             (9, False, "Eight pictures cannot be in nine places."),
         ],
         otherwise="Use (10.1) with m = 9 and N = 8.",

@@ -1,8 +1,9 @@
 """Features: maps from latents and pictures to numbers, (N, C, H, W) -> (N, d).
 
 `latents` holds what a repulsive force looks at, `embeddings` and `clip` what a metric looks at, `inception` and
-`networks` the networks behind them, `tiny` loads the shipped ones and holds the oracle, `images` resizes. Like
-`metrics` this package re-exports its functions: `from course_lib.features import channel_mean`.
+`networks` the networks behind them, `tiny` loads the shipped ones and holds the oracle, `silhouettes` reads shapes
+without a network, `images` resizes. Like `metrics` this package re-exports its functions:
+`from course_lib.features import channel_mean`.
 """
 
 from course_lib.features.clip import CLIP, load_clip
@@ -29,6 +30,7 @@ from course_lib.features.latents import (
     thirds_mean,
     upper_triangle,
 )
+from course_lib.features.silhouettes import arms, iou, overlap, profile, silhouette
 from course_lib.features.tiny import Oracle, Reading, load_network
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "RandomCNN",
     "Reading",
     "StyleClassifier",
+    "arms",
     "cell_means",
     "channel_mean",
     "decoded",
@@ -47,12 +50,16 @@ __all__ = [
     "gram",
     "gram_style",
     "inception",
+    "iou",
     "load_clip",
     "load_network",
     "location",
     "location_embedding",
+    "overlap",
+    "profile",
     "resize_clean",
     "rule_of_thirds",
+    "silhouette",
     "style",
     "style_embedding",
     "thirds_mean",

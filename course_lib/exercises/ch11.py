@@ -1,0 +1,817 @@
+"""Reference answers, inputs and anticipated wrong answers of chapter 11's exercises."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from course_lib import features, seedselect
+from course_lib.denoisers import ring
+from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.draws import normal, real, whole
+from course_lib.metrics import on_mode
+from course_lib.samplers import geometric, trajectory
+
+
+# 11.1 two masks
+def iou(a, b):
+    """The library's own function."""
+    return features.iou(a, b)
+
+
+def iou_by_sums(a, b):
+    both = (a * 1.0 * b).sum((1, 2))
+    return both / (a.sum((1, 2)) + b.sum((1, 2)) - both)
+
+
+def iou_by_loop(a, b):
+    return torch.stack([(x & y).sum() / (x | y).sum() for x, y in zip(a, b)])
+
+
+def masks(g):
+    """Pairs of masks that have pixels in common, and pixels of their own."""
+    N, H, W = whole(g, 2, 4), whole(g, 5, 8), whole(g, 5, 8)
+    a, b = torch.rand(2, N, H, W, generator=g) < real(g, 0.4, 0.6)
+    a[:, 0, :2], b[:, 0, 1:3], a[:, 0, 2], b[:, 0, 0] = True, True, False, False
+    return a, b
+
+
+IOU = Exercise(
+    "11.1",
+    "How much of two silhouettes is in common",
+    points=1,
+    difficulty=1,
+    importance=4,
+    minutes=5,
+    equation="(11.1)",
+    name="iou",
+    reference=iou,
+    inputs=masks,
+    right=[iou_by_sums, iou_by_loop],
+    wrong=[
+        Wrong(
+            lambda a, b: (a & b).sum((1, 2)) / a.sum((1, 2)),
+            "You divide by the first mask: a picture that is all shape would then contain every other.",
+        ),
+        Wrong(
+            lambda a, b: 2 * (a & b).sum((1, 2)) / (a.sum((1, 2)) + b.sum((1, 2))),
+            "That is the Dice coefficient, which counts what is in common twice: (11.1) divides by the union.",
+        ),
+        Wrong(
+            lambda a, b: (a == b).double().mean((1, 2)),
+            "You count pixels where the masks agree, the empty ones too: only pixels of the shapes count.",
+        ),
+        Wrong(
+            lambda a, b: (a & b).sum((1, 2)) / (a.sum((1, 2)) + b.sum((1, 2))),
+            "Your union counts what is in common twice.",
+        ),
+        Wrong(
+            lambda a, b: (a & b).sum() / (a | b).sum(),
+            "One number for each pair is due, (N,): you added up the pixels of all pairs.",
+        ),
+    ],
+    tolerance=1e-5,
+    home="course_lib.features.silhouettes:iou",
+)
+
+
+# 11.2 arms
+def count_arms(reach):
+    """The library's own function."""
+    return features.arms(reach)
+
+
+def arms_by_sines(reach):
+    turn = 2 * math.pi * torch.arange(reach.shape[1], dtype=reach.dtype) / reach.shape[1]
+    k = torch.arange(2, 13, dtype=reach.dtype)[:, None]
+    size = (reach @ torch.cos(k * turn).T) ** 2 + (reach @ torch.sin(k * turn).T) ** 2
+    return size.argmax(1) + 2
+
+
+def arms_by_loop(reach):
+    counts = []
+    for row in reach:
+        size = torch.fft.fft(row).abs().tolist()
+        counts.append(max(range(2, 13), key=lambda k: size[k]))
+    return torch.tensor(counts)
+
+
+def harmonics(reach):
+    return torch.fft.rfft(reach, dim=1).abs()
+
+
+def count_maxima(reach):
+    higher = (reach > reach.roll(1, 1)) & (reach > reach.roll(-1, 1))
+    return higher.sum(1)
+
+
+def stars(g):
+    """Profiles with a strong mean, a shift of the centre, arms, and noise between neighbours."""
+    N, A = 5, 72
+    turn = 2 * math.pi * torch.arange(A, dtype=torch.float64) / A
+    k = torch.randint(3, 10, (N, 1), generator=g)
+    k[0] = 12
+    arms = torch.cos(k * (turn + 6.3 * torch.rand(N, 1, generator=g)))
+    shift = 1.5 * torch.cos(turn + 6.3 * torch.rand(N, 1, generator=g))
+    fine = torch.cos(30 * turn) * 1.2  # the pixels' own pattern, beyond the twelfth harmonic
+    return (4.0 + arms + shift + fine + 0.3 * normal(g, N, A),)
+
+
+ARMS = Exercise(
+    "11.2",
+    "How many arms has the star?",
+    points=2,
+    difficulty=3,
+    importance=4,
+    minutes=12,
+    equation="(11.2)",
+    name="count_arms",
+    reference=count_arms,
+    inputs=stars,
+    right=[arms_by_sines, arms_by_loop],
+    wrong=[
+        Wrong(
+            lambda reach: harmonics(reach)[:, :13].argmax(1),
+            "You let harmonic 0 take part, which is the mean radius and always the strongest: begin at 2.",
+        ),
+        Wrong(
+            lambda reach: harmonics(reach)[:, 1:13].argmax(1) + 1,
+            "You let harmonic 1 take part: it only says that the centre was not quite hit. Begin at 2.",
+        ),
+        Wrong(
+            lambda reach: harmonics(reach)[:, 2:13].argmax(1),
+            "Your count is two too small: the first entry of your slice belongs to harmonic 2.",
+        ),
+        Wrong(
+            lambda reach: harmonics(reach)[:, 2:].argmax(1) + 2,
+            "You look at all harmonics: beyond 12 there is the pattern of the pixels.",
+        ),
+        Wrong(
+            lambda reach: harmonics(reach)[:, 2:12].argmax(1) + 2,
+            "Your slice ends before harmonic 12: the end of a slice is not part of it.",
+        ),
+        Wrong(
+            lambda reach: torch.fft.rfft(reach, dim=1).real[:, 2:13].argmax(1) + 2,
+            "You compare real parts, which depend on where the first arm points: take absolute values.",
+        ),
+        Wrong(count_maxima, "You count local maxima: with pixels for an outline each arm has several."),
+    ],
+    home="course_lib.features.silhouettes:arms",
+)
+
+
+# 11.3 the semantic loss
+def semantic_loss(v, references):
+    """One minus the cosine to the mean of the references' features: the library's own."""
+    return seedselect.semantic(lambda x: x, references.mean(0), "cosine")(v)
+
+
+def semantic_by_unit(v, references):
+    return 1 - F.normalize(v, dim=1) @ F.normalize(references.mean(0), dim=0)
+
+
+def semantic_by_loop(v, references):
+    mean = references.sum(0) / len(references)
+    return torch.stack([1 - (row * mean).sum() / (row.square().sum() * mean.square().sum()).sqrt() for row in v])
+
+
+SEMANTIC = Exercise(
+    "11.3",
+    "Like the references, in CLIP's eyes",
+    points=1,
+    difficulty=2,
+    importance=5,
+    minutes=8,
+    equation="(11.3)",
+    name="semantic_loss",
+    reference=semantic_loss,
+    inputs=lambda g: (normal(g, whole(g, 3, 6), d := whole(g, 4, 7)) + 0.5, 2 * normal(g, whole(g, 3, 5), d) + 1),
+    right=[semantic_by_unit, semantic_by_loop],
+    wrong=[
+        Wrong(
+            lambda v, references: F.cosine_similarity(v, references.mean(0, keepdim=True)),
+            "You return the cosine itself, so that minimising it would lead away from the references.",
+        ),
+        Wrong(
+            lambda v, references: 1 - (F.normalize(v, dim=1) @ F.normalize(references, dim=1).T).mean(1),
+            "You average the cosines to the references: (11.3) is the cosine to their mean, which is larger.",
+        ),
+        Wrong(
+            lambda v, references: 1 - F.cosine_similarity(v, F.normalize(references, dim=1).mean(0, keepdim=True)),
+            "You gave each reference length 1 before the mean: here the features are averaged as they are.",
+        ),
+        Wrong(
+            lambda v, references: 1 - v @ references.mean(0),
+            "That is a scalar product: a cosine divides by both lengths.",
+        ),
+        Wrong(
+            lambda v, references: (v - references.mean(0)).norm(dim=1),
+            "That is the distance of (6.6): (11.3) is one minus the cosine.",
+        ),
+        Wrong(
+            lambda v, references: semantic_by_unit(v, references).mean(),
+            "One number for each picture is due, (N,): you averaged over the pictures.",
+        ),
+    ],
+    tolerance=1e-6,
+    home="course_lib.seedselect:semantic",
+)
+
+
+# 11.4 a decision from pairs
+EASY = "You say yes too often: where nothing has changed, more seeds rise than fall about every other time."
+BLIND = "You hardly ever say yes where the share has really risen."
+INVERTED = "You say yes where nothing rose, and no where it did."
+SILENT = "One answer, yes or no, is due for each comparison."
+
+
+def rose(before, after):
+    """The exact one-sided sign test on the seeds that changed, at 5 %."""
+    up, down = int((after & ~before).sum()), int((before & ~after).sum())
+    n = up + down
+    return sum(math.comb(n, i) for i in range(up, n + 1)) / 2**n <= 0.05
+
+
+def rose_by_recursion(before, after):
+    up, down = int((after > before).sum()), int((before > after).sum())
+    chance, term = 0.0, 0.5 ** (up + down)
+    for i in range(up + down, up - 1, -1):  # from all that changed down to those that rose
+        chance += term
+        term *= i / (up + down - i + 1)
+    return chance <= 0.05
+
+
+def rose_by_normal(before, after):
+    change = after.double() - before.double()
+    n = change.abs().sum()
+    return bool(n > 0) and float((change.sum() - 1) / n.sqrt()) >= 1.645
+
+
+def call_rose(fn, before, after):
+    """The decisions on all comparisons, (E,)."""
+    return torch.tensor([float(fn(b, a)) for b, a in zip(before, after)])
+
+
+def comparisons(g):
+    """120 comparisons of 48 seeds each: in the first half a seed changes either way alike, in the second many rise."""
+    E, N = 120, 48
+    before = torch.rand(E, N, generator=g) < 0.4
+    u = torch.rand(E, N, generator=g)
+    change = torch.where(
+        torch.arange(E)[:, None] < E // 2, torch.where(before, 0.15, 0.1), torch.where(before, 0.05, 0.5)
+    )
+    return before, before ^ (u < change)
+
+
+def accept_rose(answer, inputs):
+    """False alarms among the first half, hits among the second."""
+    if answer.shape != (len(inputs[0]),):
+        return SILENT
+    alarms, found = answer[: len(answer) // 2].mean(), answer[len(answer) // 2 :].mean()
+    if alarms > 0.5 and found < 0.5:
+        return INVERTED
+    if alarms > 0.2:
+        return EASY
+    if found < 0.7:
+        return BLIND
+    return None
+
+
+ROSE = Exercise(
+    "11.4",
+    "Has the success risen?",
+    points=2,
+    difficulty=3,
+    importance=5,
+    minutes=15,
+    equation="(11.5)",
+    name="rose",
+    reference=rose,
+    inputs=comparisons,
+    call=call_rose,
+    accept=accept_rose,
+    right=[rose_by_recursion, rose_by_normal],
+    wrong=[
+        Wrong(lambda before, after: after.sum() > before.sum(), EASY),
+        Wrong(
+            lambda before, after: (
+                sum(math.comb(len(after), i) for i in range(int((after & ~before).sum()), len(after) + 1))
+                / 2 ** len(after)
+                <= 0.05
+            ),
+            BLIND,
+        ),
+        Wrong(lambda before, after: not rose(before, after), INVERTED),
+    ],
+)
+
+
+# 11.5 agreement of two judges
+def kappa(a, b):
+    """Cohen's kappa (11.6) of two judges."""
+    a, b = a.double(), b.double()
+    seen = (a == b).double().mean()
+    chance = a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean())
+    return (seen - chance) / (1 - chance)
+
+
+def kappa_by_table(a, b):
+    table = torch.zeros(2, 2, dtype=torch.float64)
+    for x, y in zip(a.long(), b.long()):
+        table[x, y] += 1 / len(a)
+    chance = (table.sum(0) * table.sum(1)).sum()
+    return (table.trace() - chance) / (1 - chance)
+
+
+def kappa_by_covariance(a, b):
+    a, b = a.double(), b.double()
+    p, q = a.mean(), b.mean()
+    return 2 * ((a * b).mean() - p * q) / (p * (1 - q) + q * (1 - p))
+
+
+def judges(g):
+    """Two judges of one set of pictures, who agree more often than chance would have it."""
+    N = whole(g, 20, 40)
+    truth = torch.rand(N, generator=g) < 0.35
+    a, b = (truth ^ (torch.rand(N, generator=g) < wrong) for wrong in (0.1, 0.25))
+    a[:5], b[:5] = torch.tensor([1, 1, 0, 0, 1]).bool(), torch.tensor([1, 0, 1, 0, 1]).bool()
+    a[5:7], b[5:7] = True, False
+    return a, b
+
+
+def chance_of(a, b):
+    p, q = a.double().mean(), b.double().mean()
+    return p * q + (1 - p) * (1 - q)
+
+
+def seen_of(a, b):
+    return (a == b).double().mean()
+
+
+KAPPA = Exercise(
+    "11.5",
+    "Do two judges agree?",
+    points=1,
+    difficulty=2,
+    importance=4,
+    minutes=10,
+    equation="(11.6)",
+    name="kappa",
+    reference=kappa,
+    inputs=judges,
+    right=[kappa_by_table, kappa_by_covariance],
+    wrong=[
+        Wrong(seen_of, "That is the share of agreements: two judges who nearly always say no agree without looking."),
+        Wrong(
+            lambda a, b: seen_of(a, b) - chance_of(a, b),
+            "What is left beyond chance is still to be divided by what there was to gain, 1 - c.",
+        ),
+        Wrong(
+            lambda a, b: torch.corrcoef(torch.stack([a, b]).double())[0, 1],
+            "That is the correlation: it does not mind that one judge says yes more often than the other.",
+        ),
+        Wrong(
+            lambda a, b: 2 * seen_of(a, b) - 1,
+            "You took one half for chance: chance depends on how often each of them says yes.",
+        ),
+        Wrong(
+            lambda a, b: (
+                (seen_of(a, b) - a.double().mean() * b.double().mean()) / (1 - a.double().mean() * b.double().mean())
+            ),
+            "By chance both can also say no: the second product is missing in c.",
+        ),
+        Wrong(
+            lambda a, b: (a & b).sum() / (a | b).sum(),
+            "That is the overlap of the two sets of yes (11.1): agreeing on no counts as well.",
+        ),
+    ],
+    tolerance=1e-6,
+)
+
+
+# 11.6 the success of the best of n
+def success_of_best(loss, hit, n):
+    """The library's own function."""
+    return seedselect.success_of_best(loss, hit, n)
+
+
+def success_by_steps(loss, hit, n):
+    """The best of all is in the draw with n in M; if not, the next one is the best with n in M - 1 of the rest."""
+    total, left, M = 0.0, 1.0, len(loss)
+    for k, one in enumerate(hit[loss.argsort()].tolist()[: M - n + 1]):
+        total += left * n / (M - k) * one
+        left *= 1 - n / (M - k)
+    return total
+
+
+def success_by_choose(loss, hit, n):
+    M, order = len(loss), loss.argsort()
+    ways = [math.comb(M - k, n - 1) for k in range(1, M + 1)]
+    return sum(w * float(hit[i]) for w, i in zip(ways, order)) / math.comb(M, n)
+
+
+def with_replacement(loss, hit, n):
+    M = len(loss)
+    k = torch.arange(1, M + 1, dtype=torch.float64)
+    chance = ((M - k + 1) / M) ** n - ((M - k) / M) ** n
+    return float((chance * hit[loss.argsort()]).sum())
+
+
+def any_hit(loss, hit, n):
+    M, hits = len(loss), int(hit.sum())
+    return 1 - math.comb(M - hits, n) / math.comb(M, n)
+
+
+def candidates(g):
+    """A pool in which a low loss makes a hit more likely, and no more."""
+    M = whole(g, 24, 40)
+    loss = normal(g, M)
+    hit = torch.rand(M, generator=g, dtype=torch.float64) < torch.sigmoid(-1.5 * loss - 0.5)
+    order = loss.argsort()
+    hit[order[0]], hit[order[1]], hit[order[-1]], hit[order[2]] = True, False, False, True
+    return loss, hit, whole(g, 3, 7)
+
+
+BEST = Exercise(
+    "11.6",
+    "What would the best of n have been?",
+    points=3,
+    difficulty=4,
+    importance=5,
+    minutes=20,
+    equation="(11.7)",
+    name="success_of_best",
+    reference=success_of_best,
+    inputs=candidates,
+    right=[success_by_steps, success_by_choose],
+    wrong=[
+        Wrong(
+            lambda loss, hit, n: float(hit[loss.argsort()[:n]].double().mean()),
+            "That is the share of hits among the n lowest losses of the pool: a draw of n takes one, and seldom those.",
+        ),
+        Wrong(
+            lambda loss, hit, n: float(hit[loss.argmin()]),
+            "You take the best of the whole pool: a draw of n candidates holds it only in n of M cases.",
+        ),
+        Wrong(
+            any_hit,
+            "That is the chance that a hit is among the n: it has to be the one with the lowest loss, too.",
+        ),
+        Wrong(
+            with_replacement,
+            "You draw with replacement, so that a candidate can be in a draw twice: (11.7) counts sets of n.",
+        ),
+        Wrong(
+            lambda loss, hit, n: success_by_choose(-loss, hit, n),
+            "You pick the highest loss: low is good.",
+        ),
+        Wrong(
+            lambda loss, hit, n: float(hit.double().mean()),
+            "That is the success of one draw without a choice.",
+        ),
+    ],
+    tolerance=1e-7,
+    home="course_lib.seedselect:success_of_best",
+)
+
+
+# 11.7 the price of a success
+def price(iterations, hit, steps, first):
+    """Network calls for each success (11.8)."""
+    runs = first * len(hit) + 4 * iterations.sum()
+    return 2 * steps * runs / hit.sum()
+
+
+def price_by_means(iterations, hit, steps, first):
+    return 2 * steps * (first + 4 * iterations.double().mean()) / hit.double().mean()
+
+
+def price_by_loop(iterations, hit, steps, first):
+    calls = sum(2 * steps * first + 2 * steps * 4 * int(i) for i in iterations)
+    return calls / sum(bool(one) for one in hit)
+
+
+PRICE = Exercise(
+    "11.7",
+    "Network calls for each success",
+    points=1,
+    difficulty=2,
+    importance=5,
+    minutes=8,
+    equation="(11.8)",
+    name="price",
+    reference=price,
+    inputs=lambda g: (
+        torch.randint(1, 13, (N := whole(g, 8, 16),), generator=g),
+        torch.arange(N) < whole(g, 2, N - 2),
+        whole(g, 8, 20),
+        whole(g, 1, 16),
+    ),
+    right=[price_by_means, price_by_loop],
+    wrong=[
+        Wrong(
+            lambda iterations, hit, steps, first: 2 * steps * (first + 4 * iterations[hit].double().mean()),
+            "You leave out what the failures cost: they are paid as well, and a success has to carry them.",
+        ),
+        Wrong(
+            lambda iterations, hit, steps, first: price(iterations, hit, steps, first) / 2,
+            "Guidance asks the network twice a step, with and without the caption: a factor 2 is missing.",
+        ),
+        Wrong(
+            lambda iterations, hit, steps, first: price(0.75 * iterations, hit, steps, first),
+            "You count three runs an iteration: with checkpoints the forward pass runs once more, so it is four.",
+        ),
+        Wrong(
+            lambda iterations, hit, steps, first: price(0.25 * iterations, hit, steps, first),
+            "You count an iteration as one run: the backward pass costs two more, and checkpoints a fourth.",
+        ),
+        Wrong(
+            lambda iterations, hit, steps, first: price(iterations, hit, steps, first) * hit.sum() / len(hit),
+            "That is the price of a try: divide by the number of successes.",
+        ),
+        Wrong(
+            lambda iterations, hit, steps, first: 2 * steps * (first + 4 * iterations.sum()) / hit.sum(),
+            "The first candidates are tried for every seed: you paid for them once.",
+        ),
+    ],
+    tolerance=1e-6,
+)
+
+
+# 11.8 experiment: a loss that is fooled
+RUNS, SHARE, PURE = 50, 0.17, 0.95
+
+
+def hand_out(run, z, loss, judge):
+    """Gradients, a stop where the judge says so, and only what the judge confirms."""
+    found = seedselect.seedselect(run, z[0], loss, 12, lr=0.2, stop=judge).z
+    with torch.no_grad():
+        return found[judge(run(found))]
+
+
+def hand_out_from_another(run, z, loss, judge):
+    """Longer steps from other seeds."""
+    seeds = seedselect.seedselect(run, z[7], loss, iterations=11, lr=0.3, stop=judge)[0]
+    confirmed = judge(run(seeds))
+    return torch.stack([seed for seed, yes in zip(seeds, confirmed) if yes])
+
+
+def hand_out_by_own_loop(run, z, loss, judge):
+    found = z[0].clone().requires_grad_()
+    adam, there = torch.optim.Adam([found], lr=0.2), torch.zeros(len(found), dtype=torch.bool)
+    kept = found.detach().clone()
+    for _ in range(12):
+        x = run(found)
+        arrived = judge(x.detach()) & ~there
+        kept[arrived], there = found.detach()[arrived], there | arrived
+        adam.zero_grad()
+        loss(x).sum().backward()
+        adam.step()
+    return kept[there]
+
+
+def call_hand_out(fn, seed):
+    """How many of those handed out are right, how many there are, and the runs spent, where the loss has a decoy."""
+    n, s, weight = 150, 0.3, 0.0001
+    D = ring(8, radius=3.0, s=s, weights=torch.tensor([weight] + 7 * [(1 - weight) / 7]))
+    sigmas, g, spent = geometric(6.0, 0.1, 3), torch.Generator().manual_seed(seed), [0.0]
+    z = torch.randn(30, n, 2, generator=g)
+    references = D.means[0] + s * torch.randn(5, 2, generator=g)
+
+    def run(z):
+        spent[0] += (4 if z.requires_grad and torch.is_grad_enabled() else 1) * len(z.reshape(-1, 2)) / n
+        x = sigmas[0] * z
+        for state in trajectory(D, x, sigmas):
+            x = state.x
+        return x
+
+    def encode(x):
+        return torch.stack([x[:, 0] ** 2 / 3, x[:, 1]], 1)  # does not see left from right
+
+    def judge(x):
+        return on_mode(x, D.means[:1], 3 * s)
+
+    centroid = encode(references).mean(0)
+    found = fn(run, z, lambda x: (encode(x) - centroid).square().sum(1).clamp(min=1e-24).sqrt(), judge)
+    found, used = found.detach().reshape(-1, 2), spent[0]
+    with torch.no_grad():
+        right = judge(run(found)).double() if len(found) else torch.zeros(1)
+    return {
+        "right": right.mean(),
+        "share": right.sum() / n,
+        "used": used,
+        "different": len(found.unique(dim=0)) / max(len(found), 1),
+    }
+
+
+OVER = "You spend more than 50 runs for each particle: a run with gradients counts four, and the last look counts."
+FOOLED = "Many of the seeds you hand out show the decoy: the loss is as low there. Ask the judge, not the loss."
+FEW = "What you hand out is right, but there is too little of it: luck alone finds about so many."
+TWICE = "You hand out copies: each seed is due once."
+
+
+def accept_hand_out(answer, inputs):
+    """Budget, then purity, then number."""
+    if answer["used"] > RUNS + 1e-6:
+        return OVER
+    if answer["right"] < PURE:
+        return FEW if answer["share"] == 0 and answer["different"] == 0 else FOOLED
+    if answer["different"] < 0.99:
+        return TWICE
+    if answer["share"] < SHARE:
+        return FEW
+    return None
+
+
+def by_luck(run, z, loss, judge):
+    with torch.no_grad():
+        hits = torch.stack([judge(run(one)) for one in z])  # (30, N)
+    return z[hits.double().argmax(0), torch.arange(z.shape[1])][hits.any(0)]
+
+
+def copies(run, z, loss, judge):
+    chosen = seedselect.seedselect(run, z[0], loss, 12, lr=0.2, stop=judge).z
+    with torch.no_grad():
+        right = chosen[judge(run(chosen))]
+    return torch.cat([right, right])
+
+
+def after_a_choice(run, z, loss, judge):
+    start = seedselect.best_of(run, loss, z[:20])
+    chosen = seedselect.seedselect(run, start, loss, 12, lr=0.2, stop=judge).z
+    with torch.no_grad():
+        return chosen[judge(run(chosen))]
+
+
+HAND_OUT = Exercise(
+    "11.8",
+    "Hand out only what a judge confirms",
+    points=3,
+    difficulty=4,
+    importance=5,
+    minutes=20,
+    equation="(11.3)",
+    name="hand_out",
+    reference=hand_out,
+    inputs=lambda g: (whole(g, 0, 2**31 - 1),),
+    call=call_hand_out,
+    accept=accept_hand_out,
+    right=[hand_out_from_another, hand_out_by_own_loop],
+    wrong=[
+        Wrong(lambda run, z, loss, judge: seedselect.seedselect(run, z[0], loss, 12).z, FOOLED),
+        Wrong(copies, TWICE),
+        Wrong(by_luck, FEW),
+        Wrong(after_a_choice, OVER),
+    ],
+    needs=("from course_lib.seedselect import best_of, seedselect",),
+)
+
+
+# 11.9 accuracy by group
+def by_group(answers, labels, groups):
+    """Mean accuracy of the classes of each group (11.9)."""
+    right = (answers == labels).double()
+    each = torch.stack([right[labels == c].mean() for c in range(len(groups))])
+    return torch.stack([each[groups == group].mean() for group in range(3)])
+
+
+def by_group_by_counts(answers, labels, groups):
+    number = torch.bincount(labels, minlength=len(groups))
+    right = torch.bincount(labels[answers == labels], minlength=len(groups))
+    share = right.double() / number
+    return torch.zeros(3, dtype=torch.float64).scatter_reduce(0, groups, share, "mean", include_self=False)
+
+
+def by_group_by_loop(answers, labels, groups):
+    found = []
+    for group in range(3):
+        shares = []
+        for c in (groups == group).nonzero()[:, 0].tolist():
+            shares.append(float((answers[labels == c] == c).double().mean()))
+        found.append(sum(shares) / len(shares))
+    return torch.tensor(found)
+
+
+def pictures_of_group(answers, labels, groups):
+    own = groups[labels]
+    return torch.stack([(answers == labels)[own == group].double().mean() for group in range(3)])
+
+
+def precision_by_group(answers, labels, groups):
+    right = (answers == labels).double()
+    each = [right[answers == c].mean() for c in range(len(groups))]
+    return torch.stack([torch.stack([e for e, k in zip(each, groups) if k == group]).mean() for group in range(3)])
+
+
+def within_group(answers, labels, groups):
+    near = (groups[answers] == groups[labels]).double()
+    each = torch.stack([near[labels == c].mean() for c in range(len(groups))])
+    return torch.stack([each[groups == group].mean() for group in range(3)])
+
+
+def answered(g):
+    """Classes of very different size in three groups, and answers that are mostly right."""
+    groups = torch.tensor([0, 0, 1, 1, 2, 2])[torch.randperm(6, generator=g)]
+    sizes = torch.randperm(6, generator=g) * 5 + 6
+    labels = torch.arange(6).repeat_interleave(sizes)
+    other = torch.randint(6, (len(labels),), generator=g)
+    answers = torch.where(torch.rand(len(labels), generator=g) < 0.5 + 0.06 * labels, labels, other)
+    first = torch.cat([(labels == c).nonzero()[:2, 0] for c in range(6)])
+    answers[first] = torch.stack([torch.arange(6), (torch.arange(6) + 1) % 6], 1).flatten()
+    return answers, labels, groups
+
+
+GROUPS = Exercise(
+    "11.9",
+    "Accuracy by group",
+    points=1,
+    difficulty=2,
+    importance=4,
+    minutes=8,
+    equation="(11.9)",
+    name="by_group",
+    reference=by_group,
+    inputs=answered,
+    right=[by_group_by_counts, by_group_by_loop],
+    wrong=[
+        Wrong(
+            pictures_of_group,
+            "You average over the pictures of a group: a class with many pictures then outweighs the others.",
+        ),
+        Wrong(
+            precision_by_group,
+            "You divided by how often a class was answered: accuracy divides by how often it was shown.",
+        ),
+        Wrong(within_group, "You count an answer as right that names another class of the same group."),
+        Wrong(
+            lambda answers, labels, groups: by_group(answers, labels, groups).mean(),
+            "Three numbers are due, one for each group.",
+        ),
+        Wrong(
+            lambda answers, labels, groups: by_group(answers, labels, groups).flip(0),
+            "Your groups come out in the wrong order: 0, 1, 2 are head, middle, tail.",
+        ),
+    ],
+    tolerance=1e-6,
+)
+
+
+# 11.10 words
+REPORT = Exercise(
+    "11.10",
+    "Referee a success",
+    points=4,
+    difficulty=4,
+    importance=5,
+    minutes=25,
+    rubric="1 point: the judge is the network that was optimised, so its verdict is no evidence; names a reader that "
+    "was not, and one without a network or a person, with a number of this chapter. 1 point: the baseline is missing: "
+    "best of n by the same loss at equal network calls, with the count of an iteration. 1 point: a control that must "
+    "fail (another concept's centroid), and an error over references or paired seeds. 1 point: a claim for training "
+    "data needs the diversity of what came out, or the accuracy on real test pictures beside plain sampling and real "
+    "pictures.",
+)
+
+EXERCISES = [IOU, ARMS, SEMANTIC, ROSE, KAPPA, BEST, PRICE, HAND_OUT, GROUPS, REPORT]
+
+QUIZ = [
+    Question(
+        "After SeedSelect CLIP names the rare concept in 90 % of the pictures. The loss was a distance in CLIP. "
+        "What do you know?",
+        [
+            ("The concept is shown in about 90 %", False, "That is what remains to be shown, by another judge."),
+            ("The optimiser worked", True, "That, and nothing about the pictures: what is rewarded is found."),
+            ("The seeds left the shell", False, "Nothing was said about their length."),
+        ],
+    ),
+    Question(
+        "An iteration through 12 checkpointed steps with guidance: how many network calls?",
+        [
+            (96, True, "12 steps, 2 calls each for guidance, times 4: forward, again, and backward twice its price."),
+            (24, False, "That is one forward run with guidance."),
+            (48, False, "You left out guidance, which asks twice a step."),
+            (72, False, "That is without checkpoints, three runs."),
+        ],
+        otherwise="Count one run, 12 steps of 2 calls, then what an iteration costs in runs.",
+    ),
+    Question(
+        "Two judges say yes to 5 % and 6 % of the pictures and agree on 92 %. What does that show?",
+        [
+            ("That both are good", False, "Two judges who say no to nearly all agree without looking."),
+            ("Little: chance alone gives about 90 %", True, "Then kappa is near .2."),
+            ("That they are copies of each other", False, "Copies would agree on everything."),
+        ],
+    ),
+    Question(
+        "Why compare with the best of n by the same CLIP, and not with plain sampling alone?",
+        [
+            (
+                "It spends the same calls and the same references, without gradients",
+                True,
+                "So what is left of the difference is due to the gradients.",
+            ),
+            ("It is always better", False, "Whether it is, is what the comparison finds out."),
+            ("Because plain sampling has no spread", False, "Plain sampling has the most."),
+        ],
+    ),
+]
