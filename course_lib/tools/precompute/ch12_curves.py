@@ -1,18 +1,20 @@
-"""One run followed step by step, adapters at several scales, and averages of adapters, for chapter 12's three subjects.
+"""One run followed step by step, prior pictures without guidance, scales and averages of adapters (chapter 12).
 
-24 pictures of the class and 12 of the subject are read at each point. Interrupted, it goes on where it was. About seven
-minutes on one core.
+For the three subjects of ch12_lora; 24 pictures of the class and 12 of the subject are read at each point. Interrupted,
+it goes on where it was. About seven minutes on one core.
 """
 
 import torch
 from torch import Tensor
 
 from course_lib import features, metrics
+from course_lib.samplers import dpmpp_2m
 from course_lib.stable_diffusion import StableDiffusion
 from course_lib.tools.precompute import save
 from course_lib.tools.precompute.ch08_guidance import weights_of
 from course_lib.tools.precompute.ch12_lora import (
     KEPT,
+    LEVELS,
     PICTURES,
     RANK,
     RATE,
@@ -20,6 +22,7 @@ from course_lib.tools.precompute.ch12_lora import (
     SUBJECTS,
     TARGETS,
     VARIANTS,
+    Ruler,
     folder_of,
     kept,
     latents,
@@ -68,8 +71,11 @@ def factors(net: StableDiffusion) -> dict[str, tuple[Tensor, Tensor]]:
     }
 
 
-def one_subject(sd: StableDiffusion, probe: Probe, index: int) -> dict[str, Tensor]:
-    """Curve (checkpoints, 2 losses and columns), scales (2 adapters, scales, columns), averages (ways, columns)."""
+def one_subject(sd: StableDiffusion, probe: Probe, ruler: Ruler, index: int) -> dict[str, Tensor]:
+    """Curve (checkpoints, 2 losses and columns), scales (2 adapters, scales, columns), averages (ways, columns).
+
+    And what ch12_lora has of each variant, for an adapter with prior pictures drawn at guidance 1; with its factors.
+    """
     subject = SUBJECTS[index]
     of_class, own, _ = prompts(subject)
     with torch.no_grad():
@@ -90,9 +96,13 @@ def one_subject(sd: StableDiffusion, probe: Probe, index: int) -> dict[str, Tens
     for i in range(1, MEMBERS):
         net = tuned(sd, subject, pool, index + 10 * i)
         members.append((lora_deltas(net.pipe.unet), factors(net)))
-    prior = latents(sd, of_class, KEPT, 5000)
+    with torch.no_grad():  # the model's own law, which guidance has not narrowed
+        prior = sd.generate(
+            of_class, range(5000, 5000 + KEPT), steps=LEVELS, w=1, step=dpmpp_2m(), chunk=None, decode=False
+        )
     net = tuned(sd, subject, pool, index, more=prior, more_prompt=of_class)
-    adapters = members[0][0], lora_deltas(net.pipe.unet)
+    adapters, gentle = (members[0][0], lora_deltas(net.pipe.unet)), factors(net)
+    numbers, readings, some = ruler(merged(sd, adapters[1]), subject, own, pictures(subject, PICTURES, index))
     mean = {name: sum(one[name] for one, _ in members) / MEMBERS for name in adapters[0]}
     parts = {name: [sum(one[name][k] for _, one in members) / MEMBERS for k in (0, 1)] for name in mean}
     ways = mean, {name: B @ A for name, (A, B) in parts.items()}
@@ -100,7 +110,10 @@ def one_subject(sd: StableDiffusion, probe: Probe, index: int) -> dict[str, Tens
         "curve": torch.tensor(rows),
         "scales": torch.stack([torch.stack([probe(merged(sd, one, s), subject) for s in SCALES]) for one in adapters]),
         "averages": torch.stack([probe(merged(sd, one), subject) for one in ways]),
-        "prior": probe(merged(sd, adapters[1]), subject),
+        "numbers": numbers,
+        "readings": readings,
+        "latents": some,
+        **{f"{name}.{k}": part for name, parts in gentle.items() for k, part in zip("AB", parts)},
     }
 
 
@@ -121,9 +134,11 @@ def spectra(sd: StableDiffusion) -> dict[str, Tensor]:
 def main(subjects: int = len(SUBJECTS)) -> None:
     """-> curves, scales, averages, one row a subject, and two sets of singular values."""
     torch.set_num_threads(1)
-    sd, probe, folder = StableDiffusion.load("tiny", device="cpu"), Probe(), folder_of(__file__)
-    runs = [kept(folder, str(i), one_subject, sd, probe, i) for i in range(subjects)]
-    arrays = {key: torch.stack([run[key] for run in runs]) for key in runs[0]}
+    sd, probe, ruler, folder = StableDiffusion.load("tiny", device="cpu"), Probe(), Ruler(), folder_of(__file__)
+    runs = [kept(folder, str(i), one_subject, sd, probe, ruler, i) for i in range(subjects)]
+    arrays = {key: torch.stack([run[key] for run in runs]) for key in ("curve", "scales", "averages", "numbers")}
+    arrays["readings"] = torch.stack([run["readings"] for run in runs]).byte()
+    arrays |= {key: value.half() for key, value in runs[0].items() if key not in arrays}  # of the first subject
     more = kept(folder, "spectra", spectra, sd)
     names = {"columns": ["training loss", "held-out loss", *COLUMNS], "ways": list(WAYS)}
     settings = {"steps": [0, *WATCHED], "scale": list(SCALES), "rank": RANK, "rate": RATE, "targets": TARGETS}
