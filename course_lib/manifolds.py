@@ -105,7 +105,7 @@ class Sphere:
             )
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        """Exact denoiser r A(r |x| / sigma**2) x / |x|, A = I_{n/2} / I_{n/2 - 1}, n = k + 1 (5.3), (N, d) -> same."""
+        """Exact denoiser r A(r |x| / sigma**2) x / |x|, A = I_{(k+1)/2} / I_{(k-1)/2} (5.3), (N, d) -> same."""
         _check_points("Sphere", x, self.d)
         sigma, own = _positive("Sphere", sigma, x), self.dimension + 1
         length = x[:, :own].square().sum(1, keepdim=True).clamp(min=1e-30).sqrt()

@@ -9,9 +9,9 @@ from course_lib.denoisers import Denoiser
 
 
 def _nearest(name: str, x: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Squared distances to the k nearest points, ascending, and their indices, (N, d), (M, d) -> (N, k), (N, k)."""
+    """Squared distances to the k nearest points, ascending, and their indices, (N, d), (n, d) -> (N, k), (N, k)."""
     if x.ndim != 2 or points.ndim != 2 or x.shape[1] != points.shape[1]:
-        raise ValueError(f"{name}: needs x (N, d) and points (M, d), got {tuple(x.shape)} and {tuple(points.shape)}.")
+        raise ValueError(f"{name}: needs x (N, d) and points (n, d), got {tuple(x.shape)} and {tuple(points.shape)}.")
     if not 1 <= k <= len(points):
         raise ValueError(f"{name}: k must be between 1 and the {len(points)} points, got {k}.")
     with torch.no_grad():
@@ -20,7 +20,7 @@ def _nearest(name: str, x: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tens
 
 
 def nearest_neighbours(x: Tensor, points: Tensor, k: int = 5) -> Tensor:
-    """Mean squared distance to the k nearest data points (5.12), (N, d), (M, d) -> (N,).
+    """Mean squared distance to the k nearest data points (5.12), (N, d), (n, d) -> (N,).
 
     On the manifold it is not 0 but of the size of the spacing between points.
     """
@@ -28,7 +28,7 @@ def nearest_neighbours(x: Tensor, points: Tensor, k: int = 5) -> Tensor:
 
 
 def local_pca(x: Tensor, points: Tensor, k: int = 10, dimension: int = 1) -> Tensor:
-    """Squared distance to the plane of the given dimension through the k nearest points (5.13), (N, d), (M, d) -> (N,).
+    """Squared distance to the plane of the given dimension through the k nearest points (5.13), (N, d), (n, d) -> (N,).
 
     The plane is that of their principal components and is held fixed in the gradient. With too high a dimension it
     contains x and the penalty is 0. Raises ValueError unless dimension < min(k, d).

@@ -91,9 +91,9 @@ def _normal(n: int, d: int, network: nn.Module, generator: torch.Generator | Non
 
 
 class VAE(nn.Module):
-    """An encoder q(z | x) = N(m(x), diag v(x)) and a decoder p(x | z) = N(G(z), s**2 I) with a learned spread s.
+    """An encoder q(z | x0) = N(E(x0), diag S(x0)**2) and a decoder p(x0 | z) = N(G(z), s_G**2 I), s_G learned.
 
-    `s` is where the spread starts; from a large one the encoder may never be used. Raises ValueError unless s > 0.
+    `s` is where the spread s_G starts; from a large one the encoder may never be used. Raises ValueError unless s > 0.
     Source: Kingma and Welling (2014), appendix C.2.
     """
 
@@ -108,7 +108,7 @@ class VAE(nn.Module):
     def loss(self, x0: Tensor, eps: Tensor) -> Tensor:
         """Minus the evidence bound per sample, reconstruction + KL (2.8), x0 (N, d), eps (N, d_z) -> ().
 
-        -log p(x0 | z) at z = m + sqrt(v) eps, plus KL(q(z | x0) || N(0, I)), in nats. On average it is at least
+        -log p(x0 | z) at z = E + S eps, plus KL(q(z | x0) || N(0, I)), in nats. On average it is at least
         -log p(x0).
         """
         mean, log_v = self.encoder(x0).chunk(2, dim=1)
@@ -120,14 +120,14 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None, noise: bool = True) -> Tensor:
-        """n samples G(z) + s eps of the model's own law, or the decoder's means G(z) with noise=False, -> (n, d)."""
+        """n samples G(z) + s_G eps of the model's own law, or the decoder's means G(z) with noise=False, -> (n, d)."""
         mean = self.decoder(_normal(n, self.d_z, self, generator))
         eps = _normal(n, mean.shape[1], self, generator)
         return mean + self.log_s.exp() * eps if noise else mean
 
 
 def kl(mean: Tensor, log_v: Tensor) -> Tensor:
-    """KL(N(mean, diag v) || N(0, I)) = 1/2 sum (mean**2 + v - 1 - log v) in (2.8), (N, d_z), (N, d_z) -> (N,)."""
+    """KL(N(E, diag S**2) || N(0, I)) = 1/2 sum (E**2 + S**2 - 1 - log S**2) in (2.8), (N, d_z) twice -> (N,)."""
     return (mean.square() + log_v.exp() - 1 - log_v).sum(1) / 2
 
 

@@ -81,10 +81,10 @@ def chi_score(z: Tensor) -> Tensor:
 
 
 def gaussian_kl(z: Tensor) -> Tensor:
-    """d KL(N(m, v) | N(0, 1)) for the mean m and variance v of a seed's coordinates (6.12), (N, *shape) -> (N,)."""
+    """d KL(N(z_bar, s_z**2) | N(0, 1)), by a seed's coordinates (6.12), (N, *shape) -> (N,)."""
     flat = z.flatten(1)
-    m, v = flat.mean(1), flat.var(1, unbiased=False)
-    return flat.shape[1] / 2 * (m**2 + v - 1 - v.log())
+    mean, variance = flat.mean(1), flat.var(1, unbiased=False)
+    return flat.shape[1] / 2 * (mean**2 + variance - 1 - variance.log())
 
 
 def combined(z: Tensor, weights: Tensor | None = None) -> Tensor:

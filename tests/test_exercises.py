@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from course_lib.exercises import all_exercises
-from course_lib.exercises.answers import Answer, same
+from course_lib.exercises.answers import Answer, isolated, same
 from course_lib.exercises.checking import broken_property, told, verdict_on
 from course_lib.exercises.comparing import answer_of, draw, equal, expected, grade
 from course_lib.exercises.portable import call_source, prelude
@@ -216,3 +216,22 @@ def test_the_ids_of_a_chapter_run_without_gaps(chapter):
     """4.1, 4.2, ... in order."""
     ids = [e.id for e in ALL if e.chapter == chapter]
     assert ids == [f"{chapter}.{i + 1}" for i in range(len(ids))]
+
+
+def test_the_cheap_run_of_exercise_6_7_is_the_sampler_on_the_ring():
+    """Three products a step instead of the library's loop, and the same samples."""
+    from course_lib.denoisers import ring
+    from course_lib.exercises.ch06 import call_find
+    from course_lib.samplers import geometric, sample
+
+    seen = []
+
+    def find(run, z, loss, near):
+        seen.append((z[0], run(z[0])))
+        return z[0]
+
+    with isolated(0):
+        call_find(find, 3)
+        [(z, x)] = seen
+        D = ring(6, radius=3.0, s=0.2, weights=torch.tensor([0.003] + 5 * [0.997 / 5]))
+        torch.testing.assert_close(x, sample(D, 6.0 * z, geometric(6.0, 0.1, 8)), rtol=0, atol=1e-9)

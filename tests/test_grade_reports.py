@@ -137,11 +137,11 @@ def test_marks_by_hand_come_back_from_the_sheet_and_count(tmp_path):
 
 
 def test_nobody_is_sent_half_a_grade(tmp_path):
-    """Until the words are marked the imports have neither grade nor comment."""
+    """Until the words are marked the imports have no line: an empty one would take away what is there."""
     one = result("a", "Ann", ["wrong"], 1, file="Ann_101_assignsubmission_file_/04.ipynb")
     reports.write_all([one], tmp_path)
-    assert table(tmp_path / "canvas.csv", "utf-8")[1]["Chapter 4"] == ""
-    assert [row[1:] for row in moodle_reads(tmp_path / "moodle.csv")] == [(None, "")]
+    assert len(table(tmp_path / "canvas.csv", "utf-8")) == 1  # the points possible
+    assert list(moodle_reads(tmp_path / "moodle.csv")) == []
     fill(tmp_path / "grades.csv", {("a", "4.8 (of 3)"): "0"})
     assert reports.write_all([one], tmp_path) == []
     assert table(tmp_path / "canvas.csv", "utf-8")[1]["Chapter 4"] == "15"
@@ -520,13 +520,14 @@ def canvas_reads(path):
     rows = list(csv.reader(io.StringIO(path.read_text("utf-8"), newline="")))
     head = rows[0]
     assert len(head) > 3
-    assert "Student" in head[0]
-    assert "ID" in head[1]
-    width = 3
-    if re.search(r"SIS\s+Login\s+ID", head[2]):
-        width = 4
-    elif re.search(r"SIS\s+User\s+ID", head[2]) and re.search(r"SIS\s+Login\s+ID", head[3]):
-        width = 5 + ("Integration ID" in head[4])
+    assert "Student" in head[0] or head[:2] == ["LastName", "FirstName"]
+    names = 2 - ("Student" in head[0])
+    assert "ID" in head[names]
+    width = names + 2
+    if re.search(r"SIS\s+Login\s+ID", head[width - 1]):
+        width += 1
+    elif re.search(r"SIS\s+User\s+ID", head[width - 1]) and re.search(r"SIS\s+Login\s+ID", head[width]):
+        width += 2 + ("Integration ID" in head[width + 1])
     assert "Section" in head[width - 1]
     read_only = "Current Score|Current Points|Current Grade|Final Score|Final Points|Final Grade|Override"
     titles = [title for title in head[width:] if not re.search(read_only, title)]
@@ -548,7 +549,8 @@ def test_canvas_own_export_is_filled_in(tmp_path):
     export.write_text(
         "Student,ID,SIS User ID,SIS Login ID,Section,Old (77),Final Score\n"
         "    Points Possible,,,,,5,(read only)\n"
-        '"Example, Ada",1234,S1,ada,Lab A,5,90\n"Jones, Bob",99,S2,bob,Lab B,4,80\n"Student, Test",7,,,Lab A,,\n'
+        '"Example, Ada",1234,S1,ada,Lab A,5,90\n"Jones, Bob",99,S2,bob,Lab B,4,80\n'
+        '"Absent, Cem",12,S3,cem,Lab B,4,70\n"Student, Test",7,,,Lab A,,\n'
     )
     mine = [
         result("a", "exampleada", file="exampleada_1234_98765_x.ipynb"),
@@ -565,14 +567,22 @@ def test_canvas_own_export_is_filled_in(tmp_path):
     assert said == ["Nobody is not in the list of students, or is there twice: enter the grade by hand."]
 
 
+def test_an_export_with_first_and_last_names_apart_is_filled_in(tmp_path):
+    export = tmp_path / "export.csv"
+    export.write_text("LastName,FirstName,ID,Section\nExample,Ada,1234,A\nJones,Bob,99,B\nStudent,Test,7,A\n")
+    mine = [result("a", "exampleada", file="exampleada_1234_98765_x.ipynb"), result("b", "Bob Jones", file="b.ipynb")]
+    assert reports.write_all(mine, tmp_path / "out", roster=export, words=False) == []
+    assert canvas_reads(tmp_path / "out/canvas.csv")[2] == [
+        (["Example", "Ada", "1234", "A"], ["16"]), (["Jones", "Bob", "99", "B"], ["16"])
+    ]  # fmt: skip
+
+
 def test_two_students_of_one_name_are_told_apart_by_number_or_left_out(tmp_path):
     export = tmp_path / "export.csv"
     export.write_text("Student,ID,Section\nSam Same,1,A\nSam Same,2,A\n")
     both = [result("s1", "Sam Same", file="same_2_5_x.ipynb"), result("s2", "Sam Same", ["wrong"], 1)]
     said = reports.write_all(both, tmp_path / "out", roster=export, words=False)
-    assert canvas_reads(tmp_path / "out/canvas.csv")[2] == [
-        (["Sam Same", "1", "A"], [""]), (["Sam Same", "2", "A"], ["16"])
-    ]  # fmt: skip
+    assert canvas_reads(tmp_path / "out/canvas.csv")[2] == [(["Sam Same", "2", "A"], ["16"])]
     assert len(said) == 1
 
 
@@ -581,7 +591,7 @@ def test_a_number_that_two_submissions_have_is_given_one_grade(tmp_path):
     export.write_text("Student,ID,Section\nAnn,7,A\nBea,8,A\n")
     both = [result("a", "Ann", file="ann_7_5_x.ipynb"), result("b", "Xaver", ["wrong"], 1, file="xaver_7_6_x.ipynb")]
     said = reports.write_all(both, tmp_path / "out", roster=export, words=False)
-    assert [row[1] for row in canvas_reads(tmp_path / "out/canvas.csv")[2]] == [["16"], [""]]
+    assert canvas_reads(tmp_path / "out/canvas.csv")[2] == [(["Ann", "7", "A"], ["16"])]
     assert said == ["Xaver is not in the list of students, or is there twice: enter the grade by hand."]
 
 

@@ -101,7 +101,7 @@ def test_autoencoder_residual_passes_the_gradient_through(g):
     ("made", "sentence"),
     [
         (lambda: nearest_neighbours(torch.zeros(1, 2), torch.zeros(3, 2), 4), "between 1 and the 3 points, got 4"),
-        (lambda: nearest_neighbours(torch.zeros(1, 3), torch.zeros(3, 2)), r"x \(N, d\) and points \(M, d\)"),
+        (lambda: nearest_neighbours(torch.zeros(1, 3), torch.zeros(3, 2)), r"x \(N, d\) and points \(n, d\)"),
         (lambda: local_pca(torch.zeros(1, 2), torch.zeros(3, 2), 3, 2), "below k = 3 and d = 2, got 2"),
         (lambda: kernel_density(torch.zeros(1, 2), torch.zeros(3, 2), 0.0), "h must be positive"),
         (lambda: Autoencoder(3, 0), "at least 1, got 0"),

@@ -331,9 +331,10 @@ def mixed(mix):
 
 
 def call_guide(fn, x, sigma, w):
-    """Guidance towards two modes of six."""
+    """Guidance towards two modes of six; a single 0 where a tensor or a number came back in place of a denoiser."""
     everything = ring(6)
-    return fn(GaussianMixture(everything.means[:2], 0.1), everything, w)(x, sigma)
+    denoiser = fn(GaussianMixture(everything.means[:2], 0.1), everything, w)
+    return torch.tensor(0.0) if isinstance(denoiser, (torch.Tensor, float, int)) else denoiser(x, sigma)
 
 
 GUIDE = Exercise(
@@ -360,6 +361,10 @@ GUIDE = Exercise(
             mixed(lambda c, u, w: u + w * c), "You added w D_c whole: guidance adds w times the difference D_c - D_u."
         ),
         Wrong(mixed(lambda c, u, w: w * c), "You scaled D_c: D_u does not enter your answer."),
+        Wrong(
+            lambda conditional, unconditional, w: unconditional(torch.zeros(1, 2), 1.0),
+            "You return points: a denoiser is due; define a function of x and sigma inside, and return that function.",
+        ),
     ],
     home="course_lib.denoisers:cfg",
 )
@@ -387,8 +392,10 @@ def window_by_cases(w, low, high):
 
 
 def call_window(fn, w, low, high, sigmas):
-    """The weight at each level, at both ends too."""
+    """The weight at each level, at both ends too; a single 0 where a number came back in place of a function."""
     weight = fn(w, low, high)
+    if isinstance(weight, (torch.Tensor, float, int)):
+        return torch.tensor(0.0)
     levels = [*sigmas, torch.tensor(low), torch.tensor(high)]
     return torch.stack([torch.as_tensor(weight(sigma), dtype=torch.float64) for sigma in levels])
 
@@ -436,6 +443,10 @@ WINDOW = Exercise(
             "You forgot the lower end: at and below low there is no guidance.",
         ),
         Wrong(lambda w, low, high: lambda sigma: w, "Your weight does not depend on sigma."),
+        Wrong(
+            lambda w, low, high: w,
+            "You return a number: a function of sigma is due; define one inside, and return it without calling it.",
+        ),
     ],
     home="course_lib.denoisers:interval",
 )

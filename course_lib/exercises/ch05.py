@@ -459,8 +459,8 @@ ROLL = SwissRoll()
 
 
 def penalty(x, points):
-    """Mean squared distance to the nearest data points (5.12)."""
-    return nearest_neighbours(x, points, 3)
+    """A soft minimum of the squared distances (5.14), wider than the noise of the points."""
+    return kernel_density(x, points, 0.06)
 
 
 def call_penalty(fn, x, points):
@@ -477,8 +477,8 @@ def call_penalty(fn, x, points):
 
 
 def off_the_roll(g):
-    """Points beside the roll, and the sample of it that one would have."""
-    return ROLL.sample(150, g) + 0.08 * normal(g, 150, 2), ROLL.sample(800, g)
+    """Points beside the roll, and the sample of it that one would have, which is not clean."""
+    return ROLL.sample(200, g) + 0.07 * normal(g, 200, 2), ROLL.sample(800, g) + 0.04 * normal(g, 800, 2)
 
 
 STUCK = "No gradient flows from your penalty to x: a loss needs one; keep x out of detach and no_grad."
@@ -486,6 +486,7 @@ FLAT = (
     "Your penalty hardly follows the distance to the curve: the roll is bent, so compare with the points near x only."
 )
 WIDE = "Your penalty follows the distance, but not well: it looks beyond the neighbouring turn, so look closer."
+NEAR = "Your values follow the distance, but your gradient points away from single points, which are noisy: use more."
 UPHILL = "Your penalty falls as x moves away from the roll: it must grow."
 
 
@@ -502,23 +503,22 @@ def accept_penalty(answer, inputs):
         return UPHILL
     if correlation > 0.75 and cosine > 0.7:
         return None
+    if correlation > 0.75:
+        return NEAR
     return FLAT if cosine < 0.24 else WIDE
 
 
 def penalty_by_hand(x, points):
-    return (x[:, None] - points).square().sum(-1).min(1).values
+    closeness = (-(x[:, None] - points).square().sum(-1) / (2 * 0.05**2)).softmax(1)
+    return (x - closeness @ points).square().sum(1)  # the square of a mean shift
 
 
-def penalty_by_planes(x, points):
-    return local_pca(x, points, 8, 1)
-
-
-def penalty_by_density(x, points):
-    return kernel_density(x, points, 0.03)
+def penalty_by_soft_minimum(x, points):
+    return -0.007 * torch.logsumexp(-(torch.cdist(x, points) ** 2) / 0.007, 1)
 
 
 def penalty_by_denoiser(x, points):
-    return denoiser_residual(x, IdealDenoiser(points), 0.05)
+    return denoiser_residual(x, IdealDenoiser(points), 0.06)
 
 
 def penalty_unmoved(x, points):
@@ -532,16 +532,17 @@ PENALTY = Exercise(
     points=3,
     difficulty=3,
     importance=4,
-    minutes=15,
+    minutes=20,
     name="penalty",
     reference=penalty,
     inputs=off_the_roll,
     call=call_penalty,
     accept=accept_penalty,
-    right=[penalty_by_hand, penalty_by_planes, penalty_by_density, penalty_by_denoiser],
+    right=[penalty_by_hand, penalty_by_soft_minimum, penalty_by_denoiser],
     wrong=[
         Wrong(penalty_unmoved, STUCK),
         Wrong(lambda x, points: local_pca(x, points, len(points), 1), FLAT),
+        Wrong(lambda x, points: nearest_neighbours(x, points, 3), NEAR),
         Wrong(lambda x, points: denoiser_residual(x, IdealDenoiser(points), 0.2), WIDE),
         Wrong(lambda x, points: -penalty(x, points), UPHILL),
     ],
@@ -554,7 +555,7 @@ ANSWERS = ("supported", "not supported", "untestable")
 
 
 def verdict(measured, baseline, better):
-    """What two measurements (mean, error, n) say about "better", in one of three words."""
+    """What two measurements (mean, error, count) say about "better", in one of three words."""
     if measured[2] == 0 or baseline[2] == 0:
         return "untestable"
     gain = measured[0] - baseline[0] if better == "higher" else baseline[0] - measured[0]
@@ -641,11 +642,11 @@ VERDICT = Exercise(
         ),
         Wrong(
             decided(three, empty=""),
-            "You gave a verdict where n = 0: nothing was measured there, so the claim is untestable.",
+            "You gave a verdict where a count is 0: nothing was measured there, so the claim is untestable.",
         ),
         Wrong(
             decided(three, empty="not supported"),
-            "Where n = 0 nothing was measured: that claim is untestable here, which is not the same as unsupported.",
+            "Where a count is 0 nothing was measured: that claim is untestable, which is not the same as unsupported.",
         ),
         Wrong(
             lambda m, b, better: decided(three)(m, b, "higher"),

@@ -581,10 +581,10 @@ GUIDE = Exercise(
 
 
 def wilson(hits, n):
-    """Equation (8.8) with z = 1.96."""
-    p, z = hits / n, 1.96
-    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
+    """Equation (8.8) with u = 1.96."""
+    p, u = hits / n, 1.96
+    middle = (p + u**2 / (2 * n)) / (1 + u**2 / n)
+    half = u / (1 + u**2 / n) * (p * (1 - p) / n + u**2 / (4 * n**2)) ** 0.5
     return middle - half, middle + half
 
 
@@ -601,7 +601,7 @@ def wilson_by_roots(hits, n):
 
 
 def interval_of(middle, half):
-    """A wrong answer from the two parts, functions of (p, n, z)."""
+    """A wrong answer from the two parts, functions of (p, n, u)."""
 
     def wilson(hits, n):
         m, h = middle(hits / n, n, 1.96), half(hits / n, n, 1.96)
@@ -610,12 +610,12 @@ def interval_of(middle, half):
     return wilson
 
 
-def middle_of(p, n, z):
-    return (p + z**2 / (2 * n)) / (1 + z**2 / n)
+def middle_of(p, n, u):
+    return (p + u**2 / (2 * n)) / (1 + u**2 / n)
 
 
-def half_of(p, n, z):
-    return z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
+def half_of(p, n, u):
+    return u / (1 + u**2 / n) * (p * (1 - p) / n + u**2 / (4 * n**2)) ** 0.5
 
 
 def inputs_wilson(g):
@@ -638,28 +638,28 @@ WILSON = Exercise(
     right=[wilson_by_counts, wilson_by_roots],
     wrong=[
         Wrong(
-            interval_of(lambda p, n, z: p, lambda p, n, z: z * (p * (1 - p) / n) ** 0.5),
+            interval_of(lambda p, n, u: p, lambda p, n, u: u * (p * (1 - p) / n) ** 0.5),
             "That is the rate plus or minus 1.96 standard errors, which claims certainty after no hit in eight tries.",
         ),
         Wrong(
-            interval_of(lambda p, n, z: p, half_of),
+            interval_of(lambda p, n, u: p, half_of),
             "Your interval is centred on the rate: (8.8) moves its middle towards one half.",
         ),
         Wrong(
-            interval_of(middle_of, lambda p, n, z: z / (1 + z**2 / n) * (p * (1 - p) / n) ** 0.5),
+            interval_of(middle_of, lambda p, n, u: u / (1 + u**2 / n) * (p * (1 - p) / n) ** 0.5),
             "The second term under the root is missing, so that no hits give an interval of no length.",
         ),
         Wrong(
-            interval_of(lambda p, n, z: p + z**2 / (2 * n), lambda p, n, z: (1 + z**2 / n) * half_of(p, n, z)),
-            "The common divisor 1 + z**2 / n is missing.",
+            interval_of(lambda p, n, u: p + u**2 / (2 * n), lambda p, n, u: (1 + u**2 / n) * half_of(p, n, u)),
+            "The common divisor 1 + u**2 / n is missing.",
         ),
         Wrong(
-            interval_of(middle_of, lambda p, n, z: z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n)) ** 0.5),
+            interval_of(middle_of, lambda p, n, u: u / (1 + u**2 / n) * (p * (1 - p) / n + u**2 / (4 * n)) ** 0.5),
             "In the second term under the root n is squared.",
         ),
         Wrong(
-            interval_of(middle_of, lambda p, n, z: half_of(p, n, z) / 1.96),
-            "Your interval is one standard error to each side: the factor z in front of the root is missing.",
+            interval_of(middle_of, lambda p, n, u: half_of(p, n, u) / 1.96),
+            "Your interval is one standard error to each side: the factor u in front of the root is missing.",
         ),
     ],
 )
@@ -848,7 +848,7 @@ QUIZ = [
             (
                 "It is below about 7 %, with 95 % confidence",
                 True,
-                "The upper end of the interval (8.8) for no hits is z^2 / (n + z^2) = 3.84 / 51.84.",
+                "The upper end of the interval (8.8) for no hits is u^2 / (n + u^2) = 3.84 / 51.84.",
             ),
         ],
     ),

@@ -1,9 +1,11 @@
 """Files that gradebooks import: Canvas, Moodle and Gradescope, in the formats that their documentation gives.
 
-Canvas      a CSV with Student, ID, SIS User ID, SIS Login ID, Section, then one column an assignment; a second line
-            "Points Possible". Students are found by ID, then by SIS ids, then by name.
+Canvas      a CSV with Student (or LastName, FirstName), ID, SIS User ID, SIS Login ID, Section, then one column an
+            assignment; a second line "Points Possible". Students are found by ID, then by SIS ids, then by name. An
+            empty cell would take away a grade that is there, so only students who have one get a line.
 Moodle      the assignment's offline grading worksheet: Identifier ("Participant 123"), Grade, Last modified (grade)
-            are required, Feedback comments is taken where it is there. A grade is a number or empty.
+            are required, Feedback comments is taken where it is there. A grade is a number; an empty one is passed
+            over, but an empty comment replaces the old one.
 Gradescope  results.json: tests with number, name, score, max_score, status, output.
 """
 
@@ -57,22 +59,28 @@ def canvas(rows: Sequence[Row], title: str, roster: Sequence[Sequence[str]] | No
     """
     graded = [row for row in rows if row.result]
     if roster is None:
-        lines = [[safe(row.name), canvas_id(row.result), "", "", "", _final(row)] for row in graded]
         head, lost = [*CANVAS, title], []
+        lines = [[safe(row.name), canvas_id(row.result), "", "", "", _final(row)] for row in graded]
     else:
-        width = next((n for n, cell in enumerate(roster[0], 1) if cell.strip() == "Section"), 0)
-        if not width or "ID" not in roster[0][1]:
-            raise ValueError("The list of students has no columns Student, ID and Section: export Canvas' gradebook.")
-        people = [one for one in roster[1:] if "Points Possible" not in one[0] and one[0].strip() != "Student, Test"]
-        found, lost = _matched(graded, [(one[1].strip(), one[0]) for one in people], canvas_id)
-        head = [*roster[0][:width], title]
-        lines = [
-            [*(safe(cell) for cell in one[:width]), _final(found[n]) if n in found else ""]
-            for n, one in enumerate(people)
-        ]
+        head, people, students = _canvas_students(roster)
+        found, lost = _matched(graded, students, canvas_id)
+        head = [*head, title]
+        lines = [[*map(safe, people[n]), _final(row)] for n, row in sorted(found.items())]
     of = shown(rows[0].of) if rows else ""
     points = ["    Points Possible", *[""] * (len(head) - 2), of]
-    return dumped([head, points, *lines]), [*lost, *_unfinished(graded, "canvas.csv")]
+    return dumped([head, points, *(line for line in lines if line[-1])]), [*lost, *_unfinished(graded, "canvas.csv")]
+
+
+def _canvas_students(roster: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]], list[tuple[str, str]]]:
+    """The first headings of an exported gradebook, the students' cells under them, and their (id, name)."""
+    width = next((n for n, cell in enumerate(roster[0], 1) if cell.strip() == "Section"), 0)
+    head = [cell.strip() for cell in roster[0][:width]]
+    names = 2 if head[:2] == ["LastName", "FirstName"] else 1  # Canvas can show them apart
+    if len(head) <= names or "ID" not in head[names]:
+        raise ValueError("The list of students has no columns Student, ID and Section: export Canvas' gradebook.")
+    people = [list(one[:width]) for one in roster[1:] if "Points Possible" not in one[0]]
+    people = [one for one in people if ", ".join(one[:names]).strip() != "Student, Test"]
+    return head, people, [(one[names].strip(), " ".join(one[:names])) for one in people]
 
 
 def moodle(rows: Sequence[Row], roster: Sequence[Sequence[str]] | None = None) -> tuple[str, list[str]]:
@@ -82,11 +90,11 @@ def moodle(rows: Sequence[Row], roster: Sequence[Sequence[str]] | None = None) -
     """
     graded = [row for row in rows if row.result]
     if roster is None:
-        known = [row for row in graded if moodle_id(row.result)]
+        known = [row for row in graded if moodle_id(row.result) and not row.open]
         people = [[f"Participant {moodle_id(row.result)}", row.name, "", shown(row.of), "-", ""] for row in known]
         roster, found, lost = [list(MOODLE), *people], dict(enumerate(known)), []
-        if known and len(known) < len(graded):
-            others = (row for row in graded if row not in known)
+        others = [row for row in graded if not moodle_id(row.result)]
+        if len(others) < len(graded):
             lost = [f"{row.name} has no participant's number of Moodle in the file name." for row in others]
     else:
         head = roster[0]
