@@ -130,7 +130,8 @@ V_LOSS = Exercise(
     tolerance=1e-7,
     wrong=[
         Wrong(
-            weighed(torch.ones_like), "sigma changes nothing in your answer: the error of x0 has a weight in (12.1)."
+            weighed(lambda s: torch.ones_like(s)),
+            "sigma changes nothing in your answer: the error of x0 has a weight in (12.1).",
         ),
         Wrong(weighed(lambda s: 1 / s**2), "Your weight is 1 / sigma**2: that turns x0 into epsilon, not into v."),
         Wrong(weighed(lambda s: 1 + s**2), "The division by sigma**2 is missing from your weight."),
@@ -678,13 +679,13 @@ def stacked_with(scale):
 
 
 def on_both(As, Bs, alphas, weights):
-    A, B = stacked(As, Bs, alphas, weights)
-    return stacked_on_A(As, Bs, alphas, weights)[0], B
+    scales = [w * alpha / len(A) for A, alpha, w in zip(As, alphas, weights)]
+    return torch.cat([s * A for s, A in zip(scales, As)]), torch.cat([s * B for s, B in zip(scales, Bs)], 1)
 
 
 def in_other_order(As, Bs, alphas, weights):
-    A, B = stacked(As, Bs, alphas, weights)
-    return torch.cat(list(As)[::-1]), B
+    scaled = [w * alpha / len(A) * B for A, B, alpha, w in zip(As, Bs, alphas, weights)]
+    return torch.cat(list(As)[::-1]), torch.cat(scaled, 1)
 
 
 def call_stacked(fn, As, Bs, alphas, weights):
