@@ -526,7 +526,7 @@ def test_a_batch_with_a_level_that_is_none_is_refused(sd):
 
 
 def test_the_loss_of_the_denoiser_is_the_networks_own_in_v(sd):
-    """denoising_loss with sigma_data = 1 is the squared error of v (12.1); where the network predicts epsilon, of its v."""
+    """denoising_loss with sigma_data = 1 is the squared error of v (12.1), whatever the network predicts."""
     g = torch.Generator().manual_seed(0)
     x0, eps = torch.randn(4, *sd.shape, generator=g), torch.randn(4, *sd.shape, generator=g)
     sigma = sd.random_levels(4, g)
