@@ -72,6 +72,11 @@ class StableDiffusion:
         self._scheduler.set_timesteps(steps)
         return torch.cat([self._sigmas[self._scheduler.timesteps], self._last.reshape(1)])
 
+    def random_levels(self, n: int, generator: torch.Generator) -> Tensor:
+        """Noise levels of n timesteps, all equally likely, as in training (12.1), -> (n, 1, 1, 1) float32."""
+        t = torch.randint(len(self._sigmas), (n,), generator=generator)
+        return self._sigmas[t].float().reshape(n, 1, 1, 1).to(self.device)
+
     def start(self, noise: Tensor, sigmas: Tensor) -> Tensor:
         """Latents at the first level from standard normal noise as the pipeline has them, sqrt(1 + sigma**2) eps."""
         return (1 + sigmas[0] ** 2).sqrt().to(noise) * noise
@@ -86,14 +91,16 @@ class StableDiffusion:
         ).input_ids
         return self.pipe.text_encoder(ids.to(self.device))[0]
 
-    def _timestep(self, sigma: float) -> int:
-        """The timestep whose noise level is sigma; raises ValueError for a level the schedule does not have."""
+    def _timestep(self, sigma: float | Tensor) -> int | Tensor:
+        """The timestep whose noise level is sigma, (N, 1, 1, 1) -> (N,); raises ValueError for a level that is none."""
+        if isinstance(sigma, Tensor):
+            return torch.tensor([self._timestep(one) for one in sigma.flatten().tolist()], device=self.device)
         t = int((self._sigmas - sigma).abs().argmin())
         if not abs(math.log(self._sigmas[t] / sigma) if sigma > 0 else math.inf) <= 1e-3:
             raise ValueError(f"StableDiffusion: sigma = {sigma:.4g} is no level of the schedule; use levels(steps).")
         return t
 
-    def _x0(self, x: Tensor, sigma: float, embeddings: Tensor) -> Tensor:
+    def _x0(self, x: Tensor, sigma: float | Tensor, embeddings: Tensor) -> Tensor:
         """Clean latents from the network's epsilon or v (8.4), in float32, (N, 4, h, w) -> (N, 4, h, w)."""
         x, scale = x.float(), (1 + sigma**2) ** -0.5
         z = (scale * x).to(embeddings.dtype)  # variance 1 (8.3); asking the network for its dtype takes a millisecond
@@ -107,21 +114,25 @@ class StableDiffusion:
 
         text and negative are one string, N strings or embeddings (1 or N, tokens, width); w a number or a function of
         sigma. Where w is 1 the negative half is not computed. The network sees at most `chunk` particles at a time.
+        The denoiser takes one level, or one for each particle, (N, 1, 1, 1), as training needs it; then w is a number.
         Equal to `cfg` of two prompts. Raises ValueError when the prompts are neither one nor N.
         """
         dtype = self.pipe.unet.dtype
         positive, other = ((p if isinstance(p, Tensor) else self.embed(p)).to(dtype) for p in (text, negative))
 
         def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
-            weight, sigma = w(sigma) if callable(w) else w, float(sigma)
+            weight = w(sigma) if callable(w) else w
+            own = torch.as_tensor(sigma).numel() > 1  # one level a particle
+            levels = [sigma.float()] if own else []
 
-            def guided(x: Tensor, positive: Tensor, other: Tensor) -> Tensor:
+            def guided(x: Tensor, positive: Tensor, other: Tensor, *levels: Tensor) -> Tensor:
                 if weight == 1:
-                    return self._x0(x, sigma, positive)
-                x0_u, x0_c = self._x0(torch.cat([x, x]), sigma, torch.cat([other, positive])).chunk(2)
+                    return self._x0(x, levels[0] if own else float(sigma), positive)
+                level = torch.cat(2 * levels) if own else float(sigma)
+                x0_u, x0_c = self._x0(torch.cat([x, x]), level, torch.cat([other, positive])).chunk(2)
                 return x0_u + weight * (x0_c - x0_u)
 
-            return _in_chunks(guided, chunk, x, _one_each(positive, len(x)), _one_each(other, len(x)))
+            return _in_chunks(guided, chunk, x, _one_each(positive, len(x)), _one_each(other, len(x)), *levels)
 
         return denoiser
 

@@ -23,6 +23,7 @@ from course_lib.metrics import (
     kernel,
     kid,
     kid_subsets,
+    nearer_to_training,
     neighbours,
     prdc,
     precision,
@@ -446,3 +447,28 @@ def test_misuse_ends_in_a_sentence(call, sentence):
     """What cannot be computed is refused with a sentence that says what was got."""
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_nearer_to_training_by_hand():
+    """Two of four points are nearer to the training pair, one is nearer to the other, one in the middle counts half."""
+    generated = torch.tensor([[0.0], [1.0], [5.0], [9.0]])
+    assert nearer_to_training(generated, torch.tensor([[0.0], [2.0]]), torch.tensor([[8.0], [20.0]])) == 0.625
+
+
+def test_nearer_to_training_is_one_half_without_memory_and_one_for_copies():
+    """Two sets of one law can be exchanged; copies are at distance 0 of what they copy; the sets' roles swap it."""
+    g = torch.Generator().manual_seed(0)
+    shares = []
+    for _ in range(400):
+        x, a, b = (torch.randn(n, 3, generator=g) for n in (20, 5, 5))
+        shares.append(nearer_to_training(x, a, b))
+        assert shares[-1] + nearer_to_training(x, b, a) == 1
+    shares = torch.stack(shares)
+    assert abs(shares.mean() - 0.5) < 5 * shares.std() / 20
+    assert nearer_to_training(a, a, b) == 1
+
+
+def test_nearer_to_training_refuses_sets_of_two_sizes():
+    """The larger set would be nearer for no other reason."""
+    with pytest.raises(ValueError, match="as many held-out samples as training samples, got 4 and 5"):
+        nearer_to_training(torch.zeros(3, 2), torch.zeros(5, 2), torch.zeros(4, 2))

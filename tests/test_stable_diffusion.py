@@ -12,6 +12,7 @@ from course_lib.models import MODELS, TINY, quiet
 from course_lib.samplers import ddim, ddpm, sample, scaled_linear
 from course_lib.seeds import Noise
 from course_lib.stable_diffusion import StableDiffusion
+from course_lib.training import denoising_loss
 
 
 @pytest.fixture
@@ -491,3 +492,48 @@ def test_the_shipped_models_pictures_are_the_pipelines(shipped):
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     theirs = 2 * shipped("a red circle", generator=generators, output_type="pt", **options).images - 1
     torch.testing.assert_close(sd.generate("a red circle", seeds), theirs, rtol=0, atol=1e-4)
+
+
+def test_one_level_a_particle_is_each_particle_with_its_level(sd):
+    """As training needs it: a batch of levels answers as the particles do one by one, with and without guidance."""
+    g = torch.Generator().manual_seed(0)
+    x, sigma = torch.randn(4, *sd.shape, generator=g), sd.random_levels(4, g)
+    for w in (1, 3.0):
+        D = sd.prompt("a red circle", w=w, chunk=3)
+        apart = torch.cat([D(one[None], level.reshape(())) for one, level in zip(x, sigma)])
+        assert torch.allclose(D(x, sigma), apart, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(D(x, sigma), D(x, sigma.flip(0)), atol=1e-2)
+
+
+def test_random_levels_are_the_schedule_s_all_equally_likely(sd):
+    """Every timestep's level occurs, the mean index is that of the uniform law, and the seed decides."""
+    drawn = sd.random_levels(20_000, torch.Generator().manual_seed(0))
+    assert drawn.shape == (20_000, 1, 1, 1)
+    assert drawn.dtype == torch.float32
+    steps = torch.tensor([sd._timestep(one) for one in drawn.flatten()[:500].tolist()]).double()
+    n = len(sd._sigmas)
+    assert abs(steps.mean() - (n - 1) / 2) < 5 * n / 12**0.5 / 500**0.5
+    assert len(drawn.unique()) > 0.99 * n
+    assert torch.equal(drawn, sd.random_levels(20_000, torch.Generator().manual_seed(0)))
+
+
+def test_a_batch_with_a_level_that_is_none_is_refused(sd):
+    """One wrong level among many is named."""
+    sigma = sd.random_levels(3, torch.Generator().manual_seed(0))
+    sigma[1] = 100.0
+    with pytest.raises(ValueError, match="no level of the schedule"):
+        sd.prompt("a red circle", w=1)(torch.randn(3, *sd.shape), sigma)
+
+
+def test_the_loss_of_the_denoiser_is_the_networks_own_in_v(sd):
+    """denoising_loss with sigma_data = 1 is the squared error of v (12.1), whatever the network predicts."""
+    g = torch.Generator().manual_seed(0)
+    x0, eps = torch.randn(4, *sd.shape, generator=g), torch.randn(4, *sd.shape, generator=g)
+    sigma = sd.random_levels(4, g)
+    words = sd.embed("a red circle")
+    scale = (1 + sigma**2).rsqrt()
+    with torch.no_grad():
+        loss = denoising_loss(sd.prompt(words, words, w=1), x0, sigma, eps, 1.0)
+        out = sd.pipe.unet(scale * (x0 + sigma * eps), sd._timestep(sigma), words.expand(4, -1, -1)).sample
+    v = out if sd.prediction == "v_prediction" else scale * (out - sigma * (x0 + sigma * eps - sigma * out))
+    assert torch.allclose(loss, (v - scale * (eps - sigma * x0)).square().mean(), rtol=1e-3)

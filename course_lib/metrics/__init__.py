@@ -11,7 +11,16 @@ from course_lib.metrics.finite import Extrapolation, frechet_bias, frechet_infin
 from course_lib.metrics.gaussian import FrechetParts, MaxDiversity, frechet, frechet_parts, max_diversity_distance
 from course_lib.metrics.kernel import kid, kid_subsets
 from course_lib.metrics.modes import expected_modes, modes_hit, nearest_mode, on_mode
-from course_lib.metrics.neighbours import PRDC, coverage, density, expected_coverage, prdc, precision, recall
+from course_lib.metrics.neighbours import (
+    PRDC,
+    coverage,
+    density,
+    expected_coverage,
+    nearer_to_training,
+    prdc,
+    precision,
+    recall,
+)
 from course_lib.metrics.similarity import clip_score, div, pres
 from course_lib.metrics.statistics import GaussianStatistics
 
@@ -42,6 +51,7 @@ __all__ = [
     "max_diversity_distance",
     "mean_and_error",
     "modes_hit",
+    "nearer_to_training",
     "nearest_mode",
     "on_mode",
     "pres",

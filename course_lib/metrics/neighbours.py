@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from course_lib.metrics.checks import checked_pair
+from course_lib.metrics.distances import squared_distances
 
 BLOCK = 1024  # rows of the distance matrix that are held at once
 ROUNDING = 1e-12  # of the two squared norms: more than the expanded square of a distance loses
@@ -115,3 +116,23 @@ def expected_coverage(n: int, m: int, k: int = 5) -> float:
     for i in range(1, k + 1):
         empty *= (n - i) / (n + m - i)
     return 1 - empty
+
+
+def nearer_to_training(generated: Tensor, training: Tensor, held_out: Tensor) -> Tensor:
+    """Share of generated samples that are nearer to a training sample than to any held-out one (12.5), -> ().
+
+    Shapes (N, d), (M, d), (M, d): both sets must have one size, or the larger one is nearer for no other reason. .5 is
+    what no memory gives, 1 is copying; a tie counts one half. Raises ValueError for shapes that do not fit or values
+    that are not finite. A relative of the test of Meehan, Chaudhuri and Dasgupta (2020), who compare distances to the
+    training set.
+    """
+    names = ("generated", "training")
+    generated, training = checked_pair(generated, training, "nearer_to_training", names, least=1)
+    generated, held_out = checked_pair(generated, held_out, "nearer_to_training", ("generated", "held_out"), least=1)
+    if len(training) != len(held_out):
+        raise ValueError(
+            f"nearer_to_training: needs as many held-out samples as training samples, got {len(held_out)} and "
+            f"{len(training)}."
+        )
+    seen, unseen = (squared_distances(generated, some).min(1).values for some in (training, held_out))
+    return ((seen < unseen).double() + 0.5 * (seen == unseen).double()).mean()

@@ -1,0 +1,946 @@
+"""Chapter 12, LoRA on pictures: reference answers, inputs, anticipated wrong answers, and the quiz."""
+
+import torch
+
+from course_lib import metrics, training
+from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.draws import normal, real, whole
+
+# 12.1 what an adapter trains
+
+
+def adapter_size(layers, targets, rank):
+    """Numbers that adapters of one rank train: r (out + in) for each layer whose name ends in a target."""
+    return sum(rank * (n + m) for name, n, m in layers if name.endswith(tuple(targets)))
+
+
+def size_by_factors(layers, targets, rank):
+    total = 0
+    for name, out, into in layers:
+        if any(name.endswith(end) for end in targets):
+            total += torch.empty(rank, into).numel() + torch.empty(out, rank).numel()
+    return total
+
+
+def size_by_slices(layers, targets, rank):
+    chosen = [layer for layer in layers if any(layer[0][-len(end) :] == end for end in targets)]
+    return rank * sum(layer[1] for layer in chosen) + rank * sum(layer[2] for layer in chosen)
+
+
+def draw_layers(g):
+    """Layers of two blocks, some of whose names hold a target without ending in it."""
+    layers = []
+    for block in range(2):
+        wide, text = 8 * whole(g, 4, 9), 8 * whole(g, 10, 14)
+        of_picture, of_text = ("attn1.to_q", "attn1.to_k", "attn2.to_q", "attn2.to_out.0"), ("attn2.to_k", "attn2.to_v")
+        inputs = dict.fromkeys(of_picture, wide) | dict.fromkeys(of_text, text)
+        inputs |= {"attn2.to_k.norm": 4, "ff": 4 * wide}
+        layers += [(f"block{block}.{name}", wide, into) for name, into in inputs.items()]
+    return layers, ["to_q", "to_k", "to_out.0"], whole(g, 2, 6)
+
+
+SIZE = Exercise(
+    "12.1",
+    "What an adapter trains",
+    points=2,
+    difficulty=1,
+    importance=3,
+    minutes=6,
+    equation="(7.2)",
+    name="adapter_size",
+    reference=adapter_size,
+    inputs=draw_layers,
+    right=[size_by_factors, size_by_slices],
+    wrong=[
+        Wrong(
+            lambda layers, targets, rank: sum(
+                rank * (n + m) for name, n, m in layers if any(t in name for t in targets)
+            ),
+            "A layer is counted whose name only holds a target: the name has to end in it.",
+        ),
+        Wrong(
+            lambda layers, targets, rank: sum(rank * (n + m) for _, n, m in layers),
+            "You counted all layers: only those whose name ends in one of the targets get an adapter.",
+        ),
+        Wrong(
+            lambda layers, targets, rank: sum(rank * n * m for name, n, m in layers if name.endswith(tuple(targets))),
+            "You multiplied the two sides of a layer: A has rank times in numbers, and B has out times rank.",
+        ),
+        Wrong(
+            lambda layers, targets, rank: sum(n * m for name, n, m in layers if name.endswith(tuple(targets))),
+            "You counted the weights of the layers themselves: they are frozen; count A and B.",
+        ),
+        Wrong(
+            lambda layers, targets, rank: sum(rank * m for name, _, m in layers if name.endswith(tuple(targets))),
+            "You counted A alone: B is trained as well.",
+        ),
+        Wrong(
+            lambda layers, targets, rank: sum(n + m for name, n, m in layers if name.endswith(tuple(targets))),
+            "The rank is missing: A has as many rows, and B as many columns.",
+        ),
+        Wrong(
+            lambda layers, targets, rank: sum(
+                n * m + rank * (n + m) for name, n, m in layers if name.endswith(tuple(targets))
+            ),
+            "You added the frozen weights to those that are trained.",
+        ),
+    ],
+)
+
+
+# 12.2 the loss in v
+
+
+def v_loss(x0, estimate, sigma):
+    """Mean squared error of v, from an estimate of x0 (12.1): the library's loss with sigma_data = 1."""
+    return training.denoising_loss(lambda x, s: estimate, x0, sigma, torch.zeros_like(x0), sigma_data=1.0)
+
+
+def v_loss_by_weight(x0, estimate, sigma):
+    return ((1 + 1 / sigma**2) * (estimate - x0) ** 2).mean()
+
+
+def v_loss_by_v(x0, estimate, sigma):
+    x = x0 + sigma  # any noise will do
+    v, v_hat = ((((x - one) / sigma) - sigma * one) / (1 + sigma**2).sqrt() for one in (x0, estimate))
+    return (v_hat - v).square().mean()
+
+
+def weighed(weight):
+    """The mean of a weight of sigma times the squared error."""
+    return lambda x0, estimate, sigma: (weight(sigma) * (estimate - x0).square()).mean()
+
+
+V_LOSS = Exercise(
+    "12.2",
+    "The loss in v",
+    points=2,
+    difficulty=2,
+    importance=4,
+    minutes=10,
+    equation="(12.1)",
+    name="v_loss",
+    reference=v_loss,
+    inputs=lambda g: (
+        normal(g, n := whole(g, 4, 7), 2, 3, 3),
+        normal(g, n, 2, 3, 3),
+        (2 * normal(g, n, 1, 1, 1)).exp(),
+    ),
+    right=[v_loss_by_weight, v_loss_by_v],
+    tolerance=1e-7,
+    wrong=[
+        Wrong(
+            weighed(lambda s: torch.ones_like(s)),
+            "sigma changes nothing in your answer: the error of x0 has a weight in (12.1).",
+        ),
+        Wrong(weighed(lambda s: 1 / s**2), "Your weight is 1 / sigma**2: that turns x0 into epsilon, not into v."),
+        Wrong(weighed(lambda s: 1 + s**2), "The division by sigma**2 is missing from your weight."),
+        Wrong(weighed(lambda s: s**2 / (1 + s**2)), "Your weight is turned over: it must grow where sigma is small."),
+        Wrong(
+            weighed(lambda s: (1 + 1 / s**2).sqrt()), "Your weight is a root: the error is squared, so is its factor."
+        ),
+        Wrong(
+            lambda x0, estimate, sigma: (1 + 1 / sigma**2).mean() * (estimate - x0).square().mean(),
+            "You averaged the weight and the error apart: each picture's error has its own weight.",
+        ),
+        Wrong(
+            lambda x0, estimate, sigma: ((1 + 1 / sigma**2) * (estimate - x0).square()).flatten(1).sum(1).mean(),
+            "You added up the numbers of a picture: (12.1) takes their mean, like that over the pictures.",
+        ),
+    ],
+    home="course_lib.training:denoising_loss",
+)
+
+
+# 12.3 the smallest change that leaves some inputs alone
+
+
+def smallest_change(W, s, kept, target):
+    """The smallest change of W that sends s to the target and changes nothing for the rows of kept (12.3)."""
+    q = s - torch.linalg.pinv(kept) @ (kept @ s)
+    return torch.outer(target - W @ s, q) / (q @ s)
+
+
+def change_by_pinv(W, s, kept, target):
+    inputs = torch.cat([s[None], kept]).T  # (in, K + 1)
+    wanted = torch.zeros(len(W), len(kept) + 1, dtype=W.dtype)
+    wanted[:, 0] = target - W @ s
+    return wanted @ torch.linalg.pinv(inputs)
+
+
+def change_by_basis(W, s, kept, target):
+    basis = torch.linalg.qr(kept.T)[0]
+    q = s - basis @ (basis.T @ s)
+    return (target - W @ s)[:, None] * q[None] / q.square().sum()
+
+
+def change_one_by_one(W, s, kept, target):
+    q = s.clone()
+    for row in kept:
+        q = q - (s @ row) / (row @ row) * row
+    return torch.outer(target - W @ s, q) / (q @ s)
+
+
+def first_only(W, s, kept, target):
+    return smallest_change(W, s, kept[:1], target)
+
+
+def rest_of(s, kept):
+    return s - torch.linalg.pinv(kept) @ (kept @ s)
+
+
+CHANGE = Exercise(
+    "12.3",
+    "Change one word, keep the others",
+    points=3,
+    difficulty=4,
+    importance=4,
+    minutes=20,
+    equation="(12.3)",
+    name="smallest_change",
+    reference=smallest_change,
+    inputs=lambda g: (
+        normal(g, m := whole(g, 3, 4), n := whole(g, 8, 10)),
+        normal(g, n),
+        normal(g, whole(g, 2, 3), n) + 0.7,
+        normal(g, m),
+    ),
+    right=[change_by_pinv, change_by_basis],
+    tolerance=1e-6,
+    wrong=[
+        Wrong(
+            lambda W, s, kept, target: torch.outer(target - W @ s, s) / (s @ s),
+            "You sent s to the target and moved the kept inputs along: use the part of s that they do not share.",
+        ),
+        Wrong(
+            change_one_by_one,
+            "You took the kept inputs away one by one, and they are not at right angles: project on all at once.",
+        ),
+        Wrong(first_only, "You kept the first row only: all rows of kept must stay."),
+        Wrong(
+            lambda W, s, kept, target: torch.outer(target - W @ s, rest_of(s, kept)) / (s @ s),
+            "The kept inputs stay, but s does not reach its target: the divisor is q . s, not s . s.",
+        ),
+        Wrong(
+            lambda W, s, kept, target: torch.outer(target, q := rest_of(s, kept)) / (q @ s),
+            "You added the whole target: W s is there already, so add what is missing.",
+        ),
+        Wrong(
+            lambda W, s, kept, target: W + torch.outer(target - W @ s, q := rest_of(s, kept)) / (q @ s),
+            "You returned the new weights: the change alone is due.",
+        ),
+        Wrong(
+            lambda W, s, kept, target: torch.outer(W @ s - target, q := rest_of(s, kept)) / (q @ s),
+            "Your sign is turned: the change has to lead from W s to the target.",
+        ),
+    ],
+)
+
+
+# 12.4 prior preservation as one batch
+
+
+def preserved_loss(D, x0, sigma, eps, n, lam):
+    """Loss on the first n pictures plus lam times that on the others (12.4), with one call of D."""
+    error = (1 + 1 / sigma**2) * (D(x0 + sigma * eps, sigma) - x0).square()
+    return error[:n].mean() + lam * error[n:].mean()
+
+
+def preserved_by_split(D, x0, sigma, eps, n, lam):
+    estimate = D(x0 + sigma * eps, sigma)
+    error = (estimate - x0).square().flatten(1).mean(1) * (sigma.flatten() ** 2 + 1) / sigma.flatten() ** 2
+    of_subject, of_class = error.split([n, len(x0) - n])
+    return of_subject.mean() + lam * of_class.mean()
+
+
+def preserved_by_weights(D, x0, sigma, eps, n, lam):
+    share = torch.cat([torch.full((n,), 1 / n), torch.full((len(x0) - n,), lam / (len(x0) - n))]).to(x0)
+    error = (1 + sigma**-2) * (D(x0 + sigma * eps, sigma) - x0) ** 2
+    return (share * error.mean((1, 2, 3))).sum()
+
+
+def errors(D, x0, sigma, eps):
+    """The weighed squared errors."""
+    return (1 + 1 / sigma**2) * (D(x0 + sigma * eps, sigma) - x0).square()
+
+
+def twice_called(D, x0, sigma, eps, n, lam):
+    first, last = errors(D, x0[:n], sigma[:n], eps[:n]), errors(D, x0[n:], sigma[n:], eps[n:])
+    return first.mean() + lam * last.mean()
+
+
+def halves(D, x0, sigma, eps, n, lam):
+    first, last = errors(D, x0, sigma, eps).chunk(2)
+    return first.mean() + lam * last.mean()
+
+
+def without_weight(D, x0, sigma, eps, n, lam):
+    error = (D(x0 + sigma * eps, sigma) - x0).square()
+    return error[:n].mean() + lam * error[n:].mean()
+
+
+def call_preserved(fn, x0, sigma, eps, n, lam):
+    """The loss for a denoiser that counts its calls, and their number."""
+    calls = []
+
+    def D(x, s):
+        calls.append(len(x))
+        return x.tanh() / (1 + s)
+
+    return fn(D, x0, sigma, eps, n, lam), len(calls)
+
+
+def draw_batch(g):
+    n, m = whole(g, 2, 4), whole(g, 6, 8)
+    x0, eps, sigma = normal(g, n + m, 2, 3, 3), normal(g, n + m, 2, 3, 3), (0.5 * normal(g, n + m, 1, 1, 1)).exp()
+    return x0, sigma, eps, n, real(g, 0.2, 0.8)
+
+
+PRESERVED = Exercise(
+    "12.4",
+    "Two losses, one batch",
+    points=3,
+    difficulty=3,
+    importance=5,
+    minutes=15,
+    equation="(12.4)",
+    name="preserved_loss",
+    reference=preserved_loss,
+    inputs=draw_batch,
+    call=call_preserved,
+    tolerance=1e-7,
+    right=[preserved_by_split, preserved_by_weights],
+    wrong=[
+        Wrong(
+            lambda D, x0, sigma, eps, n, lam: errors(D, x0, sigma, eps).mean(),
+            "You take one mean over the whole batch: lam and n change nothing in your answer.",
+        ),
+        Wrong(halves, "You cut the batch in the middle: the first n pictures are the subject's, and n is given."),
+        Wrong(
+            lambda D, x0, sigma, eps, n, lam: lam * (e := errors(D, x0, sigma, eps))[:n].mean() + e[n:].mean(),
+            "Your lam weighs the subject: it belongs to the pictures of the class.",
+        ),
+        Wrong(without_weight, "The weight of (12.1) is missing: 1 + 1 / sigma**2, for each picture its own."),
+        Wrong(twice_called, "The loss is right, but the network is called twice: put both kinds in one batch."),
+        Wrong(
+            lambda D, x0, sigma, eps, n, lam: (
+                (1 - lam) * (e := errors(D, x0, sigma, eps))[:n].mean() + lam * e[n:].mean()
+            ),
+            "You take a weighted mean of the two: (12.4) leaves the subject's loss as it is.",
+        ),
+        Wrong(
+            lambda D, x0, sigma, eps, n, lam: (
+                ((e := errors(D, x0, sigma, eps))[:n].sum() + lam * e[n:].sum()) / e.numel()
+            ),
+            "You divide both sums by the size of the whole batch: each kind has a mean of its own.",
+        ),
+    ],
+)
+
+
+# 12.5 experiment: captions that are left out
+
+TOKENS = "In some captions only single tokens are replaced: a caption is left out as a whole, or stays."
+FOREIGN = "Some rows are neither their caption nor the empty one: what stands in for a caption is `nothing`."
+TOGETHER = "All captions of the batch go or stay together: each is left out by a draw of its own."
+SWAPPED = "You keep a share of `share` and leave the rest out: it is the other way round."
+OFF = "The share of captions left out is not `share`."
+
+
+def dropped(words, nothing, share, g):
+    """Each caption's embedding replaced by the empty caption's with probability `share`."""
+    gone = torch.rand(len(words), generator=g) < share
+    return torch.where(gone[:, None, None], nothing, words)
+
+
+def dropped_by_index(words, nothing, share, g):
+    out = words.clone()
+    out[torch.rand(len(words), generator=g) < share] = nothing
+    return out
+
+
+def dropped_by_loop(words, nothing, share, g):
+    return torch.stack([nothing if torch.rand((), generator=g) < share else one for one in words])
+
+
+def by_token(words, nothing, share, g):
+    gone = torch.rand(words.shape[:2], generator=g) < share
+    return torch.where(gone[..., None], nothing, words)
+
+
+def zeros_for(words, nothing, share, g):
+    return words * (torch.rand(len(words), 1, 1, generator=g) >= share)
+
+
+def all_or_none(words, nothing, share, g):
+    return nothing.expand_as(words).clone() if torch.rand((), generator=g) < share else words.clone()
+
+
+def keeps_the_share(words, nothing, share, g):
+    return dropped(words, nothing, 1 - share, g)
+
+
+def call_dropped(fn, words, nothing, share, seed):
+    """The captions that come out."""
+    return fn(words, nothing, share, torch.Generator().manual_seed(seed))
+
+
+def accept_dropped(found, inputs):
+    """That captions go as a whole, by their own draws, in the right share."""
+    words, nothing, share, _ = inputs
+    gone, stays = (found == nothing).all(2), (found == words).all(2)  # (N, tokens)
+    if not (gone | stays).all():
+        return FOREIGN
+    if (gone.any(1) & ~gone.all(1)).any():
+        return TOKENS
+    mean = gone.all(1).double().mean().item()
+    if mean in (0.0, 1.0):
+        return TOGETHER
+    error = 5 * (share * (1 - share) / len(words)) ** 0.5
+    if abs(mean - share) <= error:
+        return None
+    return SWAPPED if abs(mean - 1 + share) <= error else OFF
+
+
+DROPPED = Exercise(
+    "12.5",
+    "Captions that are left out",
+    points=2,
+    difficulty=2,
+    importance=4,
+    minutes=10,
+    name="dropped",
+    reference=dropped,
+    inputs=lambda g: (normal(g, 300, 4, 3), normal(g, 4, 3), real(g, 0.15, 0.3), whole(g, 0, 2**31 - 1)),
+    call=call_dropped,
+    accept=accept_dropped,
+    right=[dropped_by_index, dropped_by_loop],
+    wrong=[
+        Wrong(by_token, TOKENS),
+        Wrong(zeros_for, FOREIGN),
+        Wrong(all_or_none, TOGETHER),
+        Wrong(keeps_the_share, SWAPPED),
+    ],
+)
+
+
+# 12.6 nearer to what was trained on
+
+
+def nearer(generated, training, held_out):
+    """Share of generated pictures nearer to a training picture than to any held-out one (12.5)."""
+    return metrics.nearer_to_training(generated, training, held_out)
+
+
+def nearer_by_cdist(generated, training, held_out):
+    seen, unseen = torch.cdist(generated, training), torch.cdist(generated, held_out)
+    return (seen.amin(1) < unseen.amin(1)).double().mean()
+
+
+def nearer_by_loop(generated, training, held_out):
+    count = 0
+    for x in generated:
+        count += min((x - t).norm() for t in training) < min((x - h).norm() for h in held_out)
+    return torch.as_tensor(count).double() / len(generated)
+
+
+def share_below(left, right):
+    """A share computed from two numbers a picture."""
+    return lambda *sets: (left(*sets) < right(*sets)).double().mean()
+
+
+def draw_pictures(g):
+    """Some copies, some fresh ones."""
+    training, held_out, n = normal(g, 5, 6), normal(g, 5, 6), whole(g, 40, 50)
+    copies = training[torch.randint(5, (n,), generator=g)] + 1.2 * normal(g, n, 6)
+    return torch.cat([copies, normal(g, 60 - n, 6)]), training, held_out
+
+
+NEARER = Exercise(
+    "12.6",
+    "Nearer to what was trained on",
+    points=2,
+    difficulty=2,
+    importance=5,
+    minutes=10,
+    equation="(12.5)",
+    name="nearer",
+    reference=nearer,
+    inputs=draw_pictures,
+    right=[nearer_by_cdist, nearer_by_loop],
+    draws=10,
+    wrong=[
+        Wrong(
+            lambda x, t, h: (torch.cdist(x, t).mean(1) < torch.cdist(x, h).mean(1)).double().mean(),
+            "You compare mean distances: a copy is near one training picture, not near all of them.",
+        ),
+        Wrong(
+            lambda x, t, h: (torch.cdist(x, t).amin(1) > torch.cdist(x, h).amin(1)).double().mean(),
+            "Your comparison is turned round: count the pictures that are nearer to the training set.",
+        ),
+        Wrong(
+            lambda x, t, h: (torch.cdist(x, t).amin(0) < torch.cdist(x, h).amin(0)).double().mean(),
+            "You count training pictures: the share is one of generated pictures, each with its nearest neighbour.",
+        ),
+        Wrong(
+            lambda x, t, h: (torch.cdist(x, t).amax(1) < torch.cdist(x, h).amax(1)).double().mean(),
+            "You compare the farthest pictures: the nearest ones are due.",
+        ),
+        Wrong(
+            lambda x, t, h: (torch.cdist(x, t) < torch.cdist(x, h)).double().mean(),
+            "You compare picture by picture: first find the nearest of each set, then compare the two.",
+        ),
+        Wrong(
+            lambda x, t, h: (torch.cdist(x, t).amin(1) - torch.cdist(x, h).amin(1)).mean(),
+            "You returned a difference of distances: a share of pictures is due.",
+        ),
+    ],
+    home="course_lib.metrics.neighbours:nearer_to_training",
+)
+
+
+# 12.7 experiment: is it memory?
+
+ALARMS = "You see memory where there is none: a training set can lie well by luck; see how other sets of five do."
+MISSED = "You miss sets that were copied: when the training set is nearer than all held-out sets, that is memory."
+ALWAYS = "You call every set remembered: some of them were drawn without any."
+CASES = 30
+
+
+def remembers(generated, training, held_out):
+    """Whether the training set is among the nearest twentieth of all sets, by (12.6)."""
+    distances = torch.stack([torch.cdist(generated, one).amin(1).mean() for one in (training, *held_out)])
+    return bool((distances <= distances[0]).double().mean() <= 0.05)
+
+
+def remembers_by_rank(generated, training, held_out):
+    own = torch.cdist(generated, training).min(1).values.mean()
+    others = torch.cdist(generated[None], held_out).amin(2).mean(1)
+    return bool((1 + (others <= own).sum()) / (1 + len(held_out)) <= 0.05)
+
+
+def remembers_by_median(generated, training, held_out):
+    def nearness(some):
+        return torch.cdist(generated, some).amin(1).mean().item()
+
+    own = nearness(training)
+    return sum(nearness(one) <= own for one in held_out) < 0.05 * (1 + len(held_out)) - 0.5
+
+
+def more_than_half(generated, training, held_out):
+    seen = torch.cdist(generated, training).amin(1)
+    return bool((seen < torch.cdist(generated[None], held_out).amin(2)).double().mean() > 0.5)
+
+
+def call_remembers(fn, generated, training, held_out):
+    """The decision on each case."""
+    return torch.tensor([float(fn(*case)) for case in zip(generated, training, held_out)])
+
+
+def draw_cases(g):
+    """Sixty cases of 20 pictures, 5 for training and 39 sets of 5 held out; the first half without memory."""
+    training, held_out, generated = normal(g, 60, 5, 3), normal(g, 60, 39, 5, 3), normal(g, 60, 20, 3)
+    pick = torch.randint(5, (30, 14), generator=g)
+    copies = training[30:].gather(1, pick[..., None].expand(-1, -1, 3)) + 0.1 * normal(g, 30, 14, 3)
+    generated[30:, :14] = copies
+    return generated, training, held_out
+
+
+def accept_remembers(answer, inputs):
+    """Few false alarms among the first cases, most of the others found."""
+    if answer.min() == 1:
+        return ALWAYS
+    if answer[:CASES].sum() > 7:
+        return ALARMS
+    return MISSED if answer[CASES:].sum() < 24 else None
+
+
+REMEMBERS = Exercise(
+    "12.7",
+    "Is it memory?",
+    points=3,
+    difficulty=3,
+    importance=4,
+    minutes=15,
+    equation="(12.6)",
+    name="remembers",
+    reference=remembers,
+    inputs=draw_cases,
+    call=call_remembers,
+    accept=accept_remembers,
+    right=[remembers_by_rank, remembers_by_median],
+    wrong=[
+        Wrong(more_than_half, ALARMS),
+        Wrong(lambda generated, training, held_out: False, MISSED),
+        Wrong(lambda generated, training, held_out: True, ALWAYS),
+    ],
+)
+
+
+# 12.8 effective rank
+
+
+def effective_rank(A, B):
+    """exp of the entropy of the singular values of B A, as shares of their sum (12.7)."""
+    values = torch.linalg.svdvals(B @ A)
+    return metrics.hill(values / values.sum())
+
+
+def rank_by_qr(A, B):
+    inner = torch.linalg.qr(B)[1] @ torch.linalg.qr(A.T)[1].T  # (r, r), with the same singular values
+    p = torch.linalg.svdvals(inner)
+    p = p / p.sum()
+    return torch.exp(-(p * p.log()).sum())
+
+
+def rank_by_eigenvalues(A, B):
+    squares = torch.linalg.eigvals((A @ A.T) @ (B.T @ B)).real
+    p = squares.clamp(min=0).sqrt()
+    p = p / p.sum()
+    return torch.special.entr(p).sum().exp()
+
+
+def shares_of(A, B):
+    values = torch.linalg.svdvals(B @ A)[: len(A)]
+    return values / values.sum()
+
+
+EFFECTIVE = Exercise(
+    "12.8",
+    "The effective rank of an update",
+    points=2,
+    difficulty=2,
+    importance=3,
+    minutes=10,
+    equation="(12.7)",
+    name="effective_rank",
+    reference=effective_rank,
+    inputs=lambda g: (
+        normal(g, r := whole(g, 3, 5), 9) * (-0.7 * torch.arange(r, dtype=torch.float64)).exp()[:, None],
+        normal(g, 8, r),
+    ),
+    right=[rank_by_qr, rank_by_eigenvalues],
+    tolerance=1e-6,
+    needs=("hill",),
+    wrong=[
+        Wrong(
+            lambda A, B: torch.tensor(float(torch.linalg.matrix_rank(B @ A))),
+            "You returned the rank, which counts a direction of any size as one: use the entropy of their sizes.",
+        ),
+        Wrong(
+            lambda A, B: (
+                (s := torch.linalg.svdvals(B @ A)[: len(A)].square() / (B @ A).square().sum()).log().mul(-s).sum().exp()
+            ),
+            "You squared the singular values: (12.7) takes them as they are.",
+        ),
+        Wrong(
+            lambda A, B: torch.special.entr(shares_of(A, B)).sum(),
+            "You returned the entropy: its exponential is a number of directions.",
+        ),
+        Wrong(lambda A, B: 1 / shares_of(A, B).square().sum(), "You took the Hill number of order 2: order 1 is due."),
+        Wrong(
+            lambda A, B: 1 / shares_of(A, B).max(), "You took the largest share alone: the entropy uses all of them."
+        ),
+        Wrong(
+            lambda A, B: torch.special.entr((s := torch.linalg.svdvals(A)) / s.sum()).sum().exp(),
+            "You looked at A alone: what is added to the weights is B A.",
+        ),
+    ],
+)
+
+
+# 12.9 several adapters in one
+
+
+def stacked(As, Bs, alphas, weights):
+    """Factors of one adapter of scale 1 that adds the weighted sum of several (12.8)."""
+    parts = zip(As, Bs, alphas, weights)
+    return torch.cat(list(As)), torch.cat([w * alpha / len(A) * B for A, B, alpha, w in parts], 1)
+
+
+def stacked_on_A(As, Bs, alphas, weights):
+    rows = [A * (alpha * w / A.shape[0]) for A, alpha, w in zip(As, alphas, weights)]
+    return torch.vstack(rows), torch.hstack(list(Bs))
+
+
+def stacked_by_roots(As, Bs, alphas, weights):
+    roots = [(w * alpha / len(A)) ** 0.5 for A, alpha, w in zip(As, alphas, weights)]
+    return torch.cat([r * A for r, A in zip(roots, As)]), torch.cat([r * B for r, B in zip(roots, Bs)], 1)
+
+
+def stacked_with(scale):
+    """The reference with another scale of each part."""
+
+    def answer(As, Bs, alphas, weights):
+        scales = [scale(alpha, len(A), w, As) for A, alpha, w in zip(As, alphas, weights)]
+        return torch.cat(list(As)), torch.cat([s * B for s, B in zip(scales, Bs)], 1)
+
+    return answer
+
+
+def on_both(As, Bs, alphas, weights):
+    scales = [w * alpha / len(A) for A, alpha, w in zip(As, alphas, weights)]
+    return torch.cat([s * A for s, A in zip(scales, As)]), torch.cat([s * B for s, B in zip(scales, Bs)], 1)
+
+
+def in_other_order(As, Bs, alphas, weights):
+    scaled = [w * alpha / len(A) * B for A, B, alpha, w in zip(As, Bs, alphas, weights)]
+    return torch.cat(list(As)[::-1]), torch.cat(scaled, 1)
+
+
+def call_stacked(fn, As, Bs, alphas, weights):
+    """What the adapter adds, and its rank."""
+    A, B = fn(As, Bs, alphas, weights)
+    return B @ A, len(A)
+
+
+def draw_adapters(g):
+    ranks, n, m = (2, whole(g, 3, 4), 5), whole(g, 8, 9), whole(g, 10, 11)
+    return (
+        [normal(g, r, n) for r in ranks],
+        [normal(g, m, r) for r in ranks],
+        [real(g, 6.0, 9.0) for _ in ranks],
+        [real(g, 0.1, 0.6) for _ in ranks],
+    )
+
+
+STACKED = Exercise(
+    "12.9",
+    "Several adapters in one file",
+    points=2,
+    difficulty=3,
+    importance=4,
+    minutes=12,
+    equation="(12.8)",
+    name="stacked",
+    reference=stacked,
+    inputs=draw_adapters,
+    call=call_stacked,
+    right=[stacked_on_A, stacked_by_roots],
+    wrong=[
+        Wrong(stacked_with(lambda alpha, r, w, As: w * alpha), "You forgot to divide each alpha by its own rank."),
+        Wrong(stacked_with(lambda alpha, r, w, As: alpha / r), "Your answer does not use the weights."),
+        Wrong(stacked_with(lambda alpha, r, w, As: w), "Your answer does not use the alphas: each scale is alpha / r."),
+        Wrong(
+            stacked_with(lambda alpha, r, w, As: w * alpha / sum(map(len, As))),
+            "You divided by the rank of the result: each adapter's scale has its own rank.",
+        ),
+        Wrong(
+            stacked_with(lambda alpha, r, w, As: w * alpha / r / len(As)),
+            "You divided by the number of adapters as well: the weights say how much of each there is.",
+        ),
+        Wrong(on_both, "Your scale stands in A and in B, so it counts twice."),
+        Wrong(in_other_order, "The A's and the B's are in different orders: each B has to meet its own A."),
+    ],
+)
+
+
+# 12.10 the clipping that does nothing
+
+
+def clipped_step(module, loss_of, lr, limit):
+    """One step of gradient descent on what is trainable, its gradient cut to a length; -> the length before."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    optimiser = torch.optim.SGD(parameters, lr)
+    loss_of(module).backward()
+    norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+    optimiser.step()
+    return norm.item()
+
+
+def clipped_by_hand(module, loss_of, lr, limit):
+    trained = list(filter(lambda p: p.requires_grad, module.parameters()))
+    gradients = torch.autograd.grad(loss_of(module), trained)
+    norm = torch.cat([one.flatten() for one in gradients]).norm()
+    factor = min(1.0, limit / norm.item())
+    with torch.no_grad():
+        for p, one in zip(trained, gradients):
+            p.sub_(lr * factor * one)
+    return norm.item()
+
+
+def clipped_with_two_filters(module, loss_of, lr, limit):
+    def trainable():
+        return filter(lambda p: p.requires_grad, module.parameters())
+
+    optimiser = torch.optim.SGD(trainable(), lr)
+    loss_of(module).backward()
+    norm = float(torch.nn.utils.clip_grad_norm_(trainable(), limit))
+    optimiser.step()
+    return norm
+
+
+def stepping(clip):
+    """A step whose gradients are treated by clip(parameters, limit) -> what is returned."""
+
+    def answer(module, loss_of, lr, limit):
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        optimiser = torch.optim.SGD(parameters, lr)
+        loss_of(module).backward()
+        found = clip(parameters, limit)
+        optimiser.step()
+        return float(found)
+
+    return answer
+
+
+def the_script(module, loss_of, lr, limit):
+    parameters = filter(lambda p: p.requires_grad, module.parameters())
+    optimiser = torch.optim.SGD(parameters, lr)
+    loss_of(module).backward()
+    norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+    optimiser.step()
+    return norm.item()
+
+
+def total(parameters):
+    return torch.cat([p.grad.flatten() for p in parameters]).norm().item()
+
+
+def one_by_one(parameters, limit):
+    norm = total(parameters)
+    for p in parameters:
+        torch.nn.utils.clip_grad_norm_([p], limit)
+    return norm
+
+
+def by_value(parameters, limit):
+    norm = total(parameters)
+    torch.nn.utils.clip_grad_value_(parameters, limit)
+    return norm
+
+
+def always(parameters, limit):
+    norm = total(parameters)
+    for p in parameters:
+        p.grad.mul_(limit / norm)
+    return norm
+
+
+def after_clip(parameters, limit):
+    torch.nn.utils.clip_grad_norm_(parameters, limit)
+    return total(parameters)
+
+
+def call_clipped(fn, W, A, B, x):
+    """A layer with an adapter after one step, with a limit that bites and with one that does not."""
+
+    def loss_of(module):
+        return (x @ (module.W + module.B @ module.A).T).square().sum()
+
+    found = []
+    for limit in (0.05, 1e6):
+        layer = torch.nn.Module()
+        layer.W = torch.nn.Parameter(W.clone(), requires_grad=False)
+        layer.A, layer.B = torch.nn.Parameter(A.clone()), torch.nn.Parameter(B.clone())
+        norm = fn(layer, loss_of, 0.01, limit)
+        found += [layer.A.detach() - A, layer.B.detach() - B, layer.W.detach() - W, float(norm)]
+    return tuple(found)
+
+
+CLIPPED = Exercise(
+    "12.10",
+    "The clipping that does nothing",
+    points=3,
+    difficulty=3,
+    importance=4,
+    minutes=15,
+    name="clipped_step",
+    reference=clipped_step,
+    inputs=lambda g: (
+        normal(g, m := whole(g, 4, 6), n := whole(g, 5, 7)),
+        normal(g, 2, n),
+        normal(g, m, 2),
+        normal(g, 3, n),
+    ),
+    call=call_clipped,
+    right=[clipped_by_hand, clipped_with_two_filters],
+    tolerance=1e-5,
+    wrong=[
+        Wrong(
+            the_script,
+            "Nothing is clipped and the norm is 0: an iterator gives its items once, and the optimiser has had them.",
+        ),
+        Wrong(
+            stepping(lambda parameters, limit: total(parameters)),
+            "The norm is right, but the step is as long as without a limit: clip before the optimiser's step.",
+        ),
+        Wrong(stepping(one_by_one), "You cut each parameter's gradient alone: the limit is for all of them together."),
+        Wrong(stepping(by_value), "You cut single numbers, which turns the gradient: scale it as a whole."),
+        Wrong(stepping(always), "You stretch short gradients to the limit as well: those below it stay as they are."),
+        Wrong(stepping(after_clip), "You return the norm after clipping: the one before says whether it was needed."),
+    ],
+)
+
+
+# 12.11 words
+ADVICE = Exercise(
+    "12.11",
+    "Advice, measured",
+    points=5,
+    difficulty=3,
+    importance=5,
+    minutes=25,
+    rubric="1 point: each of the pieces of advice that the table tests is judged on two numbers, what happens to the "
+    "class and what happens to the subject. 1 point: it is said which comparison is at equal network calls, and that "
+    "prior preservation is compared with the batch of ten. 1 point: the control that keeps another class is used to "
+    "say what has to be shown, not merely more pictures. 1 point: at least one statement is marked as not settled by "
+    "three subjects, with its error. 1 point: one sentence says what the small world leaves open for Stable Diffusion, "
+    "and which measurement would settle it.",
+)
+
+EXERCISES = [SIZE, V_LOSS, CHANGE, PRESERVED, DROPPED, NEARER, REMEMBERS, EFFECTIVE, STACKED, CLIPPED, ADVICE]
+
+QUIZ = [
+    Question(
+        "You fine-tune on five pictures of a toy on one sofa. The pictures of the toy now all show the sofa. Why?",
+        [
+            ("The learning rate was too high", False, "A lower one learns the sofa later, and the toy as well."),
+            (
+                "Nothing in the loss tells the toy from what is around it",
+                True,
+                "What all five pictures share is, for the loss, the subject.",
+            ),
+            ("The rank was too low", False, "A higher rank can hold more of the pictures, the sofa included."),
+        ],
+    ),
+    Question(
+        "Which pictures does prior preservation train on, besides yours?",
+        [
+            (
+                "Pictures of the class that the model drew before",
+                True,
+                "Under the class's prompt, from the base model.",
+            ),
+            ("More pictures of your subject", False, "They say nothing about the class."),
+            ("Random pictures with an empty prompt", False, "That keeps the empty prompt, not the class's."),
+        ],
+    ),
+    Question(
+        "You mirror your pictures to have more of them. What can come out under the subject's prompt?",
+        [
+            ("The same as before, only better", False, "The loss asks for all it is shown."),
+            ("Mirrored subjects", True, "What goes in under a prompt may come out under it."),
+            ("Mirrored pictures of every class only", False, "They were shown under the subject's prompt."),
+        ],
+    ),
+    Question(
+        "Under no memory, which share of generated pictures is nearer to the training set than to a held-out set of "
+        "the same size, on average over such sets?",
+        [
+            (0.5, True, "The two sets can be exchanged, so neither is favoured."),
+            (0, False, "Some pictures are nearer to the training set by chance."),
+            (1, False, "That would be copying."),
+        ],
+        otherwise="Exchange the two sets: the law of everything stays the same.",
+    ),
+    Question(
+        "gradients = filter(lambda p: p.requires_grad, net.parameters()); the optimiser gets it, then it is clipped. "
+        "What does the clipping see?",
+        [
+            ("All trainable parameters", False, "That would be so for a list."),
+            ("No parameter at all", True, "The optimiser went through the iterator; it is empty now."),
+            ("An error", False, "Clipping nothing is allowed, and returns 0."),
+        ],
+    ),
+]
