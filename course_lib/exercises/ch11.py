@@ -469,6 +469,13 @@ BEST = Exercise(
             lambda loss, hit, n: float(hit.double().mean()),
             "That is the success of one draw without a choice.",
         ),
+        Wrong(
+            lambda loss, hit, n: (
+                sum(math.comb(len(loss) - k, n - 1) * float(hit[i]) for k, i in enumerate(loss.argsort()))
+                / math.comb(len(loss), n)
+            ),
+            "Your k begins at 0, but (11.7) counts from 1: with k from 0 the first has M - 1 - k behind it.",
+        ),
     ],
     tolerance=1e-7,
     home="course_lib.seedselect:success_of_best",
@@ -606,7 +613,10 @@ def call_hand_out(fn, seed):
 
 OVER = "You spend more than 50 runs for each particle: a run with gradients counts four, and the last look counts."
 FOOLED = "Many of the seeds you hand out show the decoy: the loss is as low there. Ask the judge, not the loss."
-FEW = "What you hand out is right, but there is too little of it: luck alone finds about so many."
+FEW = (
+    "What you hand out is right, but there is too little of it: luck alone finds about so many. "
+    "Try longer steps, or fewer looks and more iterations."
+)
 TWICE = "You hand out copies: each seed is due once."
 
 
