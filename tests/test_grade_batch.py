@@ -1,5 +1,6 @@
 """A class from the command line: marks against the truth, order, jobs, killing and taking up again, reports."""
 
+import contextlib
 import json
 import os
 import select
@@ -135,7 +136,10 @@ sys.exit(main(sys.argv[2:]))
 def children(pid: int) -> set[int]:
     """The processes below a process."""
     tasks = Path(f"/proc/{pid}/task")
-    direct = {int(child) for task in tasks.glob("*") for child in (task / "children").read_text().split()}
+    direct = set()
+    for task in tasks.glob("*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended since
+            direct |= {int(child) for child in (task / "children").read_text().split()}
     return direct.union(*(children(child) for child in direct))
 
 
