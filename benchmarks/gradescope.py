@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 
 from course_lib.tools.grade.gradescope.build import build
-from course_lib.tools.grade.make_class import students, template
+from course_lib.tools.grade.rehearsed.make_class import students, template
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTER, STUDENTS = 4, 3

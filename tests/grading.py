@@ -10,7 +10,8 @@ from pathlib import Path
 
 from course_lib.tools.build.masters import Code, read_master
 from course_lib.tools.cli import parser
-from course_lib.tools.grade import command, result
+from course_lib.tools.grade import command
+from course_lib.tools.grade.marked import result
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ("4.1", "4.2", "4.3")  # the other cells are left out, so that a class of sixty takes little time

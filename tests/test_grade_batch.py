@@ -17,12 +17,15 @@ from grading import graded, left_behind, notebook, parsed, write
 from course_lib.exercises import registry
 from course_lib.tools.cli import main
 from course_lib.tools.environment import Problem
-from course_lib.tools.grade import batch, command, make_class, plan, result
-from course_lib.tools.grade.batch import Batch, Stopped
-from course_lib.tools.grade.records import read_exactly
-from course_lib.tools.grade.sandbox import Sandbox
-from course_lib.tools.grade.session import Gone, Reply
-from course_lib.tools.grade.submissions import submissions
+from course_lib.tools.grade import command
+from course_lib.tools.grade.collected.submissions import submissions
+from course_lib.tools.grade.inside.records import read_exactly
+from course_lib.tools.grade.marked import result
+from course_lib.tools.grade.outside import batch, plan
+from course_lib.tools.grade.outside.batch import Batch, Stopped
+from course_lib.tools.grade.outside.sandbox import Sandbox
+from course_lib.tools.grade.outside.session import Gone, Reply
+from course_lib.tools.grade.rehearsed import make_class
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDENTS = 30
@@ -123,7 +126,8 @@ def test_stopped_after_any_number_of_results_and_resumed_it_gives_the_same(six, 
 DRIVER = """
 import os, signal, sys
 from course_lib.tools.cli import main
-from course_lib.tools.grade import batch, plan
+from course_lib.tools.grade.outside import batch
+from course_lib.tools.grade.outside import plan
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 ask = batch.ask

@@ -15,13 +15,14 @@ from course_lib.exercises.answers import Answer, run
 from course_lib.exercises.comparing import answer_of
 from course_lib.exercises.declare import Exercise, Wrong
 from course_lib.tools.environment import Problem
-from course_lib.tools.grade import comparer, library, plan
-from course_lib.tools.grade.comparer import marked
-from course_lib.tools.grade.incoming import Refused, array_from, received, text, unpacked
-from course_lib.tools.grade.records import LENGTH, MAGIC, MOST, OUTCOMES, encode, npy, packed
-from course_lib.tools.grade.result import Mark
-from course_lib.tools.grade.sandbox import Limits
-from course_lib.tools.grade.session import Reply
+from course_lib.tools.grade.inside.records import LENGTH, MAGIC, MOST, OUTCOMES, encode, npy, packed
+from course_lib.tools.grade.marked import comparer
+from course_lib.tools.grade.marked.comparer import marked
+from course_lib.tools.grade.marked.result import Mark
+from course_lib.tools.grade.outside import library, plan
+from course_lib.tools.grade.outside.incoming import Refused, array_from, received, text, unpacked
+from course_lib.tools.grade.outside.sandbox import Limits
+from course_lib.tools.grade.outside.session import Reply
 
 FORCE, DIVERSE = registry.exercise("4.2"), registry.exercise("4.7")
 SEEDS, LIMITS = [3, 1], Limits()

@@ -19,7 +19,7 @@ from grading import KEPT, ROOT, code, graded, left_behind, notebook, source_of, 
 from course_lib.exercises import registry
 from course_lib.exercises.comparing import answer_of
 from course_lib.tools.grade import command
-from course_lib.tools.grade.sandbox import Limits, Sandbox
+from course_lib.tools.grade.outside.sandbox import Limits, Sandbox
 
 FORCE = registry.exercise("4.2")
 # Cases are written for 4.2; where one stands in 4.1 instead, names and body are exchanged.

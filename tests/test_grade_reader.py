@@ -12,10 +12,10 @@ from grading import code, marked, notebook, whole, write
 
 from course_lib.exercises import registry
 from course_lib.tools.environment import Problem
-from course_lib.tools.grade import choosing, submissions
-from course_lib.tools.grade.choosing import chapter_in, choose
-from course_lib.tools.grade.notebook import Cell, Notebook, chapter_of, find, read_notebook
-from course_lib.tools.grade.submissions import in_zip
+from course_lib.tools.grade.collected import choosing, submissions
+from course_lib.tools.grade.collected.choosing import chapter_in, choose
+from course_lib.tools.grade.collected.notebook import Cell, Notebook, chapter_of, find, read_notebook
+from course_lib.tools.grade.collected.submissions import in_zip
 
 EXERCISES = [one for one in registry.exercises(4) if one.kind != "judged"]
 FIRST = EXERCISES[:3]

@@ -13,9 +13,14 @@ import pytest
 
 from course_lib.exercises import exercises
 from course_lib.tools import cli
-from course_lib.tools.grade import reports, reports_imports, reports_pages, reports_plots, reports_sheet, reports_tables
-from course_lib.tools.grade.reports_tables import loaded, safe, shown, tidy, unsafe
-from course_lib.tools.grade.result import Mark, Result
+from course_lib.tools.grade.marked.result import Mark, Result
+from course_lib.tools.grade.reported import imports as reports_imports
+from course_lib.tools.grade.reported import pages as reports_pages
+from course_lib.tools.grade.reported import plots as reports_plots
+from course_lib.tools.grade.reported import sheet as reports_sheet
+from course_lib.tools.grade.reported import tables as reports_tables
+from course_lib.tools.grade.reported import write as reports
+from course_lib.tools.grade.reported.tables import loaded, safe, shown, tidy, unsafe
 
 CHAPTER = exercises(4)
 RUN = [one for one in CHAPTER if one.kind != "judged"]

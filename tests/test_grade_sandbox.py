@@ -14,10 +14,10 @@ from grading import left_behind, notebook, source_of
 
 from course_lib.exercises import registry
 from course_lib.tools.environment import Problem
-from course_lib.tools.grade import mounts, plan, sandbox, session
-from course_lib.tools.grade.comparer import marked
-from course_lib.tools.grade.records import TASK, write_all
-from course_lib.tools.grade.sandbox import Limits, Sandbox
+from course_lib.tools.grade.inside.records import TASK, write_all
+from course_lib.tools.grade.marked.comparer import marked
+from course_lib.tools.grade.outside import mounts, plan, sandbox, session
+from course_lib.tools.grade.outside.sandbox import Limits, Sandbox
 
 FORCE = registry.exercise("4.2")
 SEEDS = [3, 1, 4]
@@ -380,7 +380,7 @@ def test_another_user_runs_the_code_where_root_asks_for_it(monkeypatch, tmp_path
         assert (options["user"], options["extra_groups"]) == (uid, [])
         assert json.loads(command[6])["alone"] is True
         assert Path(options["cwd"]).is_dir()
-        assert (Path(command[5]) / "course_lib/tools/grade/worker.py").is_file()
+        assert (Path(command[5]) / "course_lib/tools/grade/inside/worker.py").is_file()
     way._end()
     assert ended == [("import os; os.kill(-1, 9)", uid)]
     assert not Path(options["cwd"]).exists()

@@ -18,9 +18,8 @@ from grading import source_of
 from course_lib.exercises import registry
 from course_lib.exercises.answers import Answer
 from course_lib.exercises.comparing import answer_of, equal, grade
-from course_lib.tools.grade import answering, cells, plan, worker
-from course_lib.tools.grade.incoming import received
-from course_lib.tools.grade.records import (
+from course_lib.tools.grade.inside import answering, cells, worker
+from course_lib.tools.grade.inside.records import (
     LENGTH,
     MOST,
     OUTCOMES,
@@ -33,6 +32,8 @@ from course_lib.tools.grade.records import (
     read_exactly,
     write_all,
 )
+from course_lib.tools.grade.outside import plan
+from course_lib.tools.grade.outside.incoming import received
 
 FORCE = registry.exercise("4.2")
 SEEDS = [3, 1, 4]

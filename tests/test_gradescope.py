@@ -16,8 +16,8 @@ import pytest
 from course_lib.tools import cli
 from course_lib.tools.environment import Problem
 from course_lib.tools.grade.gradescope import build, run
-from course_lib.tools.grade.make_class import students, template
-from course_lib.tools.grade.sandbox import Sandbox
+from course_lib.tools.grade.outside.sandbox import Sandbox
+from course_lib.tools.grade.rehearsed.make_class import students, template
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_the_zip_has_the_library_and_nothing_that_is_not_needed(archive, root):
         assert files.read("course_lib/exercises/ch04.py") == (root / "course_lib/exercises/ch04.py").read_bytes()
         assert {info.date_time for info in files.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     assert len(set(names)) == len(names)
-    assert "course_lib/tools/grade/batch.py" in names
+    assert "course_lib/tools/grade/outside/batch.py" in names
     assert not [name for name in names if re.search(r"__pycache__|/build/[^.]*/|train_tiny|tiny/|results/|\.git", name)]
     assert archive.stat().st_size < 2e6
 

@@ -15,9 +15,9 @@ from course_lib.exercises.comparing import answer_of, grade
 from course_lib.exercises.declare import Exercise, Wrong
 from course_lib.exercises.portable import prelude
 from course_lib.tools import cli
-from course_lib.tools.grade import make_class, variants
-from course_lib.tools.grade.make_class import Answers, make, students, template
-from course_lib.tools.grade.variants import cell, node_of, renamed, unfinished, without_return
+from course_lib.tools.grade.rehearsed import make_class, variants
+from course_lib.tools.grade.rehearsed.make_class import Answers, make, students, template
+from course_lib.tools.grade.rehearsed.variants import cell, node_of, renamed, unfinished, without_return
 from tests.homes import without_home
 
 GRADED = [one for one in all_exercises() if one.kind != "judged"]

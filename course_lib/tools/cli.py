@@ -135,7 +135,7 @@ def run_get(parsed: argparse.Namespace) -> int:
 
 
 def run_make_class(parsed: argparse.Namespace) -> int:
-    return importlib.import_module("course_lib.tools.grade.make_class").main(parsed)
+    return importlib.import_module("course_lib.tools.grade.rehearsed.make_class").main(parsed)
 
 
 def run_grade(parsed: argparse.Namespace) -> int:

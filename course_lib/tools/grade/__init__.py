@@ -1,11 +1,13 @@
-"""Grading a class: `course grade SUBMISSIONS --seed TERM --out grades/`.
+"""Grading a class: `course grade SUBMISSIONS --seed TERM --out grades/`, in the order in which a submission goes.
 
-command.py      the command; batch.py runs a class, plan.py holds the hidden draws of a term
-submissions.py  what lies in a folder or a zip; choosing.py and notebook.py find the notebook and its exercises
-sandbox.py      bubblewrap, its limits, what it shows (mounts.py), and talking to a worker in it (session.py)
-worker.py       inside: a process for each exercise; answering.py, cells.py and records.py go in with it
-library.py      the course_lib that is seen inside, without the function that is asked for
-incoming.py     what comes out, validated; comparer.py turns it into marks
-result.py       results/KEY.json, the only thing that reports.py and its files read
-make_class.py   `course make-class`: a class whose marks are known; variants.py writes its cells
+command.py    the command
+collected/    what was handed in: submissions.py (a folder or a zip), choosing.py and notebook.py (which notebook)
+outside/      trusted, before and around the wall: batch.py runs a class, plan.py holds the hidden draws of a term,
+              sandbox.py, mounts.py and library.py make the wall and what is seen through it, session.py talks to a
+              worker, incoming.py validates what comes out
+inside/       beside the student's code, where trust ends: worker.py, answering.py, cells.py, records.py
+marked/       comparer.py turns answers into marks; result.py is results/KEY.json
+reported/     sheet, pages, plots, imports for gradebooks, from the results alone
+rehearsed/    `course make-class`: a class whose marks are known
+gradescope/   the same in Gradescope's container
 """

@@ -8,12 +8,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from course_lib.tools.environment import Problem
-from course_lib.tools.grade import reports, result
-from course_lib.tools.grade.batch import Batch
-from course_lib.tools.grade.choosing import chapter_in
-from course_lib.tools.grade.plan import made
-from course_lib.tools.grade.sandbox import Limits, Sandbox
-from course_lib.tools.grade.submissions import submissions
+from course_lib.tools.grade.collected.choosing import chapter_in
+from course_lib.tools.grade.collected.submissions import submissions
+from course_lib.tools.grade.marked import result
+from course_lib.tools.grade.outside.batch import Batch
+from course_lib.tools.grade.outside.plan import made
+from course_lib.tools.grade.outside.sandbox import Limits, Sandbox
+from course_lib.tools.grade.reported import write as reports
 
 
 def main(parsed: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from course_lib.tools.environment import Problem
-from course_lib.tools.grade.plan import made
+from course_lib.tools.grade.outside.plan import made
 
 PACKAGE = Path(__file__).parents[3]
 VISIBILITY = ("visible", "after_due_date", "after_published", "hidden")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from course_lib.exercises import registry
 from course_lib.tools.environment import Problem
-from course_lib.tools.grade import result
-from course_lib.tools.grade.batch import Batch
+from course_lib.tools.grade.collected.submissions import Submission, in_folder
 from course_lib.tools.grade.gradescope.build import LEARNER
-from course_lib.tools.grade.plan import made
-from course_lib.tools.grade.reports_imports import gradescope
-from course_lib.tools.grade.result import Result, write_text
-from course_lib.tools.grade.sandbox import Sandbox
-from course_lib.tools.grade.submissions import Submission, in_folder
+from course_lib.tools.grade.marked import result
+from course_lib.tools.grade.marked.result import Result, write_text
+from course_lib.tools.grade.outside.batch import Batch
+from course_lib.tools.grade.outside.plan import made
+from course_lib.tools.grade.outside.sandbox import Sandbox
+from course_lib.tools.grade.reported.imports import gradescope
 
 UNFINISHED = "The grader did not come to its end, which is not your fault: please tell your instructor."
 

@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from course_lib.tools.grade.library import DATA, INSIDE, PACKAGE
+from course_lib.tools.grade.outside.library import DATA, INSIDE, PACKAGE
 
 BOX = "/box"  # the only place that can be written: home, temporary files, working folder
 SYSTEM = ("/usr", "/nix/store", "/gnu/store", "/etc/ld.so.cache")
 ALIASES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 # What goes in of ours: the runner of learners' functions and the worker; no declaration, no comparer.
 KIT = ["__init__.py", "exercises/answers.py", "tools/__init__.py"]
-KIT += [f"tools/grade/{name}.py" for name in ("__init__", "records", "cells", "answering", "worker")]
+KIT += [
+    "tools/grade/__init__.py",
+    *(f"tools/grade/inside/{name}.py" for name in ("__init__", "records", "cells", "answering", "worker")),
+]
 RIVALS = ("vendi_score", "prdc", "torchmetrics")  # packages that answer an exercise
 
 

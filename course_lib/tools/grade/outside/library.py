@@ -13,7 +13,7 @@ from pathlib import Path
 
 from course_lib.exercises.declare import Exercise
 
-PACKAGE = Path(__file__).parents[2]
+PACKAGE = Path(__file__).parents[3]
 INSIDE = "/kit/course_lib"  # where its modules say they lie, and its data does
 LEFT_OUT = ("exercises", "tools")
 DATA = ("results", "tiny")  # folders of data, which are bound as they are

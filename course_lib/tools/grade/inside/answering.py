@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 
 from course_lib.exercises.answers import Answer, run
-from course_lib.tools.grade.cells import built
-from course_lib.tools.grade.records import encode, packed
+from course_lib.tools.grade.inside.cells import built
+from course_lib.tools.grade.inside.records import encode, packed
 
 
 class Library(importlib.abc.MetaPathFinder, importlib.abc.Loader):

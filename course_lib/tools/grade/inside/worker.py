@@ -19,8 +19,8 @@ from pathlib import Path
 
 import torch
 
-from course_lib.tools.grade.answering import answers
-from course_lib.tools.grade.records import MOST, OUTCOMES, READY, REPLY, TASK, read_exactly, write_all
+from course_lib.tools.grade.inside.answering import answers
+from course_lib.tools.grade.inside.records import MOST, OUTCOMES, READY, REPLY, TASK, read_exactly, write_all
 
 _LOOK = 50  # milliseconds between two looks at a child that neither sends nor ends
 _PDEATHSIG, _DUMPABLE, _SUBREAPER, _NO_NEW_PRIVS = 1, 4, 36, 38  # options of prctl(2)

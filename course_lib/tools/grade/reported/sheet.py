@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from course_lib.exercises.declare import Exercise
-from course_lib.tools.grade.reports_tables import dumped, loaded, safe, shown, tidy, unsafe
-from course_lib.tools.grade.result import Mark, Result
+from course_lib.tools.grade.marked.result import Mark, Result
+from course_lib.tools.grade.reported.tables import dumped, loaded, safe, shown, tidy, unsafe
 
 BEFORE = ("key", "name")
 BY_HAND = ("adjustment", "comment")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from course_lib.exercises.answers import Answer
 from course_lib.exercises.comparing import grade
 from course_lib.exercises.declare import Exercise
-from course_lib.tools.grade.incoming import Received, Refused, received
-from course_lib.tools.grade.result import Mark
-from course_lib.tools.grade.sandbox import Limits
-from course_lib.tools.grade.session import Reply
+from course_lib.tools.grade.marked.result import Mark
+from course_lib.tools.grade.outside.incoming import Received, Refused, received
+from course_lib.tools.grade.outside.sandbox import Limits
+from course_lib.tools.grade.outside.session import Reply
 
 CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL")
 

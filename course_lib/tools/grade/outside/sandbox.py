@@ -16,12 +16,12 @@ from functools import cache
 from pathlib import Path
 
 from course_lib.tools.environment import Problem
-from course_lib.tools.grade import mounts
+from course_lib.tools.grade.outside import mounts
 
 INSTALL = "sudo apt-get install bubblewrap"
 START = (  # a quarter of the time that torch takes to import goes into looking for garbage
     "import gc, sys; gc.disable(); sys.path[:0] = sys.argv[1:2]; sys.path += sys.argv[3:]; "
-    "from course_lib.tools.grade.worker import main; gc.freeze(); gc.enable(); main(sys.argv[2])"
+    "from course_lib.tools.grade.inside.worker import main; gc.freeze(); gc.enable(); main(sys.argv[2])"
 )
 FIRST_USER = 64000  # where we are root, each job becomes a user of its own, which nobody else is
 THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")

@@ -1,10 +1,10 @@
 """Everything that is written from the results of a class; nothing here runs or reads a notebook.
 
-reports_sheet.py    grades.csv and what people write into it
-reports_imports.py  Canvas, Moodle and Gradescope
-reports_pages.py    a page for each student, and one about the class
-reports_plots.py    its plots
-reports_tables.py   CSV that no spreadsheet takes for formulas
+sheet.py            grades.csv and what people write into it
+imports.py          Canvas, Moodle and Gradescope
+pages.py            a page for each student, and one about the class
+plots.py            its plots
+tables.py           CSV that no spreadsheet takes for formulas
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,10 @@ from pathlib import Path
 
 from course_lib.exercises import registry
 from course_lib.exercises.declare import Exercise
-from course_lib.tools.grade import reports_imports, reports_pages, reports_sheet
-from course_lib.tools.grade.reports_tables import loaded
-from course_lib.tools.grade.result import Result, write_text
+from course_lib.tools.grade.marked.result import Result, write_text
+from course_lib.tools.grade.reported import imports, pages
+from course_lib.tools.grade.reported import sheet as grade_sheet
+from course_lib.tools.grade.reported.tables import loaded
 
 
 def write_all(
@@ -34,11 +35,11 @@ def write_all(
     chapter = _chapter(results)
     exercises = registry.exercises(chapter)
     paths = [path for path in (out / "grades.csv", sheet) if path and (path == sheet or path.exists())]
-    sheets = [reports_sheet.read(path, exercises) for path in paths]
-    rows, said = reports_sheet.merged(results, exercises, sheets, words)
+    sheets = [grade_sheet.read(path, exercises) for path in paths]
+    rows, said = grade_sheet.merged(results, exercises, sheets, words)
     files, left_out = _imports(rows, f"{title or f'Chapter {chapter}'}", loaded(roster) if roster else None)
-    files["grades.csv"] = reports_sheet.text(rows, exercises)
-    files["class.html"] = reports_pages.class_page(rows, chapter)
+    files["grades.csv"] = grade_sheet.text(rows, exercises)
+    files["class.html"] = pages.class_page(rows, chapter)
     files |= _one_each(rows, exercises)
     for name, text in files.items():
         write_text(out / name, text)
@@ -56,21 +57,21 @@ def _chapter(results: Sequence[Result]) -> int:
     return chapters.pop()
 
 
-def _imports(rows: Sequence[reports_sheet.Row], title: str, roster) -> tuple[dict[str, str], list[str]]:
+def _imports(rows: Sequence[grade_sheet.Row], title: str, roster) -> tuple[dict[str, str], list[str]]:
     """canvas.csv and moodle.csv; a list of students goes to the one that it was exported from."""
     from_moodle = roster is not None and "Identifier" in roster[0]
-    canvas, first = reports_imports.canvas(rows, title, None if from_moodle else roster)
-    moodle, second = reports_imports.moodle(rows, roster if from_moodle else None)
+    canvas, first = imports.canvas(rows, title, None if from_moodle else roster)
+    moodle, second = imports.moodle(rows, roster if from_moodle else None)
     return {"canvas.csv": canvas, "moodle.csv": moodle}, first + second
 
 
-def _one_each(rows: Sequence[reports_sheet.Row], exercises: Sequence[Exercise]) -> dict[str, str]:
+def _one_each(rows: Sequence[grade_sheet.Row], exercises: Sequence[Exercise]) -> dict[str, str]:
     """The files of each student."""
     files = {}
     for row in rows:
         if row.result:
-            files[f"feedback/{row.key}.html"] = reports_pages.feedback(row)
-            files[f"gradescope/{row.key}.json"] = reports_imports.gradescope(row.result, exercises)
+            files[f"feedback/{row.key}.html"] = pages.feedback(row)
+            files[f"gradescope/{row.key}.json"] = imports.gradescope(row.result, exercises)
     return files
 
 

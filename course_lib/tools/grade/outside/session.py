@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from course_lib.tools.grade.records import MOST, OUTCOMES, READY, REPLY, TASK, read_exactly, write_all
-from course_lib.tools.grade.sandbox import Limits, kill
+from course_lib.tools.grade.inside.records import MOST, OUTCOMES, READY, REPLY, TASK, read_exactly, write_all
+from course_lib.tools.grade.outside.sandbox import Limits, kill
 
 STARTING = 600.0  # seconds until a worker must have imported torch, however busy the machine is
 SPARE = 30.0  # seconds that a worker has beyond an exercise's own wall limit

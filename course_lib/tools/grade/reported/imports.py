@@ -15,9 +15,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from course_lib.exercises.declare import Exercise
-from course_lib.tools.grade.reports_sheet import Row
-from course_lib.tools.grade.reports_tables import dumped, safe, shown, tidy
-from course_lib.tools.grade.result import Mark, Result, order
+from course_lib.tools.grade.marked.result import Mark, Result, order
+from course_lib.tools.grade.reported.sheet import Row
+from course_lib.tools.grade.reported.tables import dumped, safe, shown, tidy
 
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 MOODLE = ("Identifier", "Full name", "Grade", "Maximum Grade", "Last modified (grade)", "Feedback comments")

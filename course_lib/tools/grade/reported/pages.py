@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from html import escape
 
 from course_lib.exercises.declare import Exercise
-from course_lib.tools.grade.reports_imports import said
-from course_lib.tools.grade.reports_plots import GROUPS, distribution, outcomes
-from course_lib.tools.grade.reports_sheet import Row
-from course_lib.tools.grade.reports_tables import shown, tidy
-from course_lib.tools.grade.result import Mark
+from course_lib.tools.grade.marked.result import Mark
+from course_lib.tools.grade.reported.imports import said
+from course_lib.tools.grade.reported.plots import GROUPS, distribution, outcomes
+from course_lib.tools.grade.reported.sheet import Row
+from course_lib.tools.grade.reported.tables import shown, tidy
 
 MORE = 0.2  # share of a class from which on an exercise is worth teaching again
 STYLE = """

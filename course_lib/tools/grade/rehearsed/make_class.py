@@ -19,8 +19,8 @@ from course_lib.exercises import exercises
 from course_lib.exercises.checking import told
 from course_lib.exercises.comparing import Verdict
 from course_lib.exercises.declare import Exercise
-from course_lib.tools.grade.result import write_text
-from course_lib.tools.grade.variants import cell, renamed, unfinished, without_return
+from course_lib.tools.grade.marked.result import write_text
+from course_lib.tools.grade.rehearsed.variants import cell, renamed, unfinished, without_return
 
 GIVEN = (  # parted by blanks
     "Ada Amir Anna Beatriz Björn Carlos Chiara Chloé Dmitri Élodie Emeka Fatima Giulia Hana Igor Ingrid Jamal Jana "

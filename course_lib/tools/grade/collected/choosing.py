@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from course_lib.exercises.declare import Exercise
-from course_lib.tools.grade.notebook import LARGEST, Found, Notebook, chapter_of, find, read_notebook
-from course_lib.tools.grade.submissions import Item, Submission, in_zip, shown
+from course_lib.tools.grade.collected.notebook import LARGEST, Found, Notebook, chapter_of, find, read_notebook
+from course_lib.tools.grade.collected.submissions import Item, Submission, in_zip, shown
 
 ARCHIVE, INNER, LOOK = 32_000_000, 50, 25  # bytes of a student's own zip, notebooks in it, notebooks looked into
 UNREADABLE = (OSError, RuntimeError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError)

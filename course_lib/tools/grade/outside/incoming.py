@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from course_lib.exercises.answers import Answer
-from course_lib.tools.grade.records import LENGTH, MAGIC, MOST
+from course_lib.tools.grade.inside.records import LENGTH, MAGIC, MOST
 
 _NUMBERS = rb"\|[biu]1|<[iu][248]|<f(?:2|4|8|16)|<c(?:8|16|32)|<U[1-9]\d{0,3}"
 _HEADER = re.compile(

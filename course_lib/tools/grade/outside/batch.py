@@ -11,14 +11,14 @@ from pathlib import Path
 
 from course_lib.exercises.declare import Exercise
 from course_lib.tools.environment import Problem
-from course_lib.tools.grade import result
-from course_lib.tools.grade.choosing import Chosen, choose
-from course_lib.tools.grade.comparer import mark, marked
-from course_lib.tools.grade.plan import Plan
-from course_lib.tools.grade.result import Mark, Result
-from course_lib.tools.grade.sandbox import Sandbox, kill
-from course_lib.tools.grade.session import Gone, Reply, ask, wait_until_ready
-from course_lib.tools.grade.submissions import Submission
+from course_lib.tools.grade.collected.choosing import Chosen, choose
+from course_lib.tools.grade.collected.submissions import Submission
+from course_lib.tools.grade.marked import result
+from course_lib.tools.grade.marked.comparer import mark, marked
+from course_lib.tools.grade.marked.result import Mark, Result
+from course_lib.tools.grade.outside.plan import Plan
+from course_lib.tools.grade.outside.sandbox import Sandbox, kill
+from course_lib.tools.grade.outside.session import Gone, Reply, ask, wait_until_ready
 
 
 class Stopped(Exception):

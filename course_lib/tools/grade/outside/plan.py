@@ -11,7 +11,7 @@ from course_lib.exercises.comparing import answer_of, draw, grade, number
 from course_lib.exercises.declare import Exercise
 from course_lib.exercises.portable import call_source, prelude, property_sources
 from course_lib.tools.environment import Problem
-from course_lib.tools.grade.library import modules
+from course_lib.tools.grade.outside.library import modules
 
 TRIES = 20
 
