@@ -21,6 +21,7 @@ rivals            a GAN and a VAE in the plane, and a GAN that makes diffusion s
 stable_diffusion  the adapter, the only module that knows timesteps
 models            the registry of models: where they come from, under which terms, how they are found
 plots             figures from arrays
+checks            what an argument must be, in one sentence
 claims            claims with baseline, control and verdict; stored results
 exercises         declarations of the exercises; check, fallback and quiz
 tools             what maintainers and instructors run: the command `course`

@@ -111,15 +111,15 @@ def shaped(x, name: str, shape: str, ndim: int, d: int | None = None, least: int
     return x
 
 
-def numeric(values, name: str) -> Tensor:
-    """A tensor of real numbers, from one, an array or a list of numbers; a string, None or True is none."""
+def numeric(values, name: str, dtype: torch.dtype | None = None) -> Tensor:
+    """torch.as_tensor for a tensor, an array, a number or a list of real numbers; a string, None or True is none."""
     try:
         x = torch.as_tensor(values)
+        if not x.is_complex() and x.dtype != torch.bool:
+            return torch.as_tensor(values, dtype=dtype)
     except (TypeError, ValueError, RuntimeError):
-        x = torch.ones(1, dtype=torch.bool)
-    if x.is_complex() or x.dtype == torch.bool:
-        raise ValueError(f"{name} must be a tensor or a list of real numbers, got {shown(values)}.")
-    return x
+        pass
+    raise ValueError(f"{name} must be a tensor or a list of real numbers, got {shown(values)}.")
 
 
 def finite(x: Tensor, name: str) -> Tensor:

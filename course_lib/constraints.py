@@ -1,10 +1,11 @@
 """Sampling that is told where to go and should stay on the manifold: steps made from steps, and CFG++ as a weight."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from course_lib.checks import finite, gradients_allowed, numeric, shown, typed, whole
 from course_lib.denoisers import Denoiser, jacobian
 from course_lib.samplers import Step, ddpm
 
@@ -18,17 +19,32 @@ def _at(scale: Scale, sigma: Tensor) -> float:
 
 def _gradient(loss: Loss, x0: Tensor) -> Tensor:
     """Gradient of each particle's loss at x0, which is taken as given, (N, *shape) -> (N, *shape)."""
+    gradients_allowed("constraints", x0)
     with torch.enable_grad():
         x0 = x0.detach().requires_grad_()
         values = loss(x0)
-        if values.shape != x0.shape[:1]:
+        if not isinstance(values, Tensor) or values.shape != x0.shape[:1] or not values.requires_grad:
             raise ValueError(
-                f"constraints: the loss must give one number per particle ({len(x0)},), got {tuple(values.shape)}."
+                f"constraints: the loss must give one number per particle ({len(x0)},), computed from x0, got "
+                f"{shown(values)}."
             )
         return torch.autograd.grad(values.sum(), x0)[0]
 
 
-def cfgpp_weight(lam: float, sigmas: Tensor) -> Callable[[Tensor], float]:
+def _known(y: Tensor, mask: Tensor, name: str) -> None:
+    """Raises ValueError unless y are finite numbers and the mask is of true and false, of the shape of one particle."""
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        raise ValueError(f"{name}: mask must be a tensor of true and false, got {shown(mask)}.")
+    y = finite(numeric(y, f"{name}: y"), f"{name}: y")
+    try:
+        torch.broadcast_shapes(y.shape, mask.shape)
+    except RuntimeError:
+        shapes = f"{tuple(mask.shape)} and {tuple(y.shape)}"
+        raise ValueError(f"{name}: mask and y must have the shape of one particle, got {shapes}.") from None
+
+
+@typed
+def cfgpp_weight(lam: float, sigmas: Tensor | Sequence[float]) -> Callable[[Tensor], float]:
     """CFG++ as a weight for `cfg`: w(sigma) = lam / (1 - sigma_next / sigma) (5.6), for `ddim` on these levels.
 
     CFG++ takes x0 from D_u + lam (D_c - D_u) and its noise from D_u (5.5); on the ddim step that is guidance with this
@@ -37,7 +53,9 @@ def cfgpp_weight(lam: float, sigmas: Tensor) -> Callable[[Tensor], float]:
     """
     if not 0 <= lam <= 1:
         raise ValueError(f"cfgpp_weight: lam must be between 0 and 1, got {lam:g}.")
-    sigmas = torch.as_tensor(sigmas).double().cpu()
+    sigmas = numeric(sigmas, "cfgpp_weight: sigmas").double().cpu()
+    if sigmas.ndim != 1 or len(sigmas) < 2 or not (sigmas[1:] < sigmas[:-1]).all() or not sigmas[-1] >= 0:
+        raise ValueError("cfgpp_weight: sigmas must be at least two levels, strictly decreasing and not negative.")
 
     def weight(sigma: Tensor) -> float:
         i = (sigmas[:-1] - float(sigma)).abs().argmin()
@@ -48,6 +66,7 @@ def cfgpp_weight(lam: float, sigmas: Tensor) -> Callable[[Tensor], float]:
     return weight
 
 
+@typed
 def mpgd(
     step: Step,
     loss: Loss,
@@ -71,6 +90,7 @@ def mpgd(
     return moved
 
 
+@typed
 def mpgd_latent(
     step: Step, loss: Loss, scale: Scale, encode: Callable[[Tensor], Tensor], decode: Callable[[Tensor], Tensor]
 ) -> Step:
@@ -90,14 +110,17 @@ def mpgd_latent(
     return moved
 
 
+@typed
 def tangent(denoiser: Denoiser, k: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Projects vectors on the k leading eigenvectors of the denoiser's Jacobian (5.10), for `along` of `mpgd`.
 
     Called as (vectors (N, d), x (N, d), sigma) -> (N, d). Needs no knowledge of the manifold but its dimension k.
     """
 
+    whole(k, "tangent: k")
+
     def projected(vectors: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
-        if not 1 <= k <= x.shape[1]:
+        if x.ndim != 2 or not 1 <= k <= x.shape[1]:
             raise ValueError(f"tangent: k must be between 1 and d = {x.shape[1]}, got {k}.")
         J = jacobian(denoiser, x, sigma)
         basis = torch.linalg.eigh((J + J.mT) / 2)[1][..., -k:]  # (N, d, k)
@@ -106,6 +129,7 @@ def tangent(denoiser: Denoiser, k: int) -> Callable[[Tensor, Tensor, Tensor], Te
     return projected
 
 
+@typed
 def dps(step: Step, denoiser: Denoiser, loss: Loss, scale: Scale) -> Step:
     """A step followed by x <- x - scale grad_x L(D(x, sigma)), the gradient taken through the denoiser (5.8).
 
@@ -125,6 +149,7 @@ def replaced(step: Step, y: Tensor, mask: Tensor) -> Step:
 
     Source: Song et al. (2021), on inpainting.
     """
+    _known(y, mask, "replaced")
 
     def imposed(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=torch.randn_like) -> Tensor:
         x_next = step(x, x0, sigma, sigma_next, randn_like)
@@ -138,6 +163,8 @@ def mcg(denoiser: Denoiser, y: Tensor, mask: Tensor, scale: Scale = 1.0, step: S
 
     The push is scale grad |mask (y - D(x))|**2, for each particle its own. Source: Chung et al. (2022).
     """
+
+    _known(y, mask, "mcg")
 
     def residual(x0: Tensor) -> Tensor:
         return torch.where(mask, y - x0, torch.zeros_like(x0)).flatten(1).square().sum(1)

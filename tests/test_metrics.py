@@ -320,8 +320,14 @@ SKEW = torch.tensor([[1.0, 0.1], [0.2, 1.0]])
         (lambda: squared_distances(torch.zeros(3)), r"needs \(N, d\) and \(M, d\), got \(3,\)"),
         (lambda: squared_distances(torch.zeros(3, 2), torch.zeros(3, 1)), r"got \(3, 2\) and \(3, 1\)"),
         (lambda: squared_distances(torch.zeros(3, 2), torch.zeros(2)), r"got \(3, 2\) and \(2,\)"),
-        (lambda: on_mode(torch.zeros(1, 2), torch.zeros(1, 2), 0.0), "on_mode: radius must be positive, got 0"),
-        (lambda: modes_hit(torch.zeros(1, 2), torch.zeros(1, 2), -1.0), "on_mode: radius must be positive, got -1"),
+        (
+            lambda: on_mode(torch.zeros(1, 2), torch.zeros(1, 2), 0.0),
+            "on_mode: radius must be a finite number above 0, got 0",
+        ),
+        (
+            lambda: modes_hit(torch.zeros(1, 2), torch.zeros(1, 2), -1.0),
+            "on_mode: radius must be a finite number above 0, got -1",
+        ),
         (lambda: expected_modes([0.5, 0.4], 3), "expected_modes: .* sum to 1 and N >= 0, got .* 0.9"),
         (lambda: expected_modes([1.5, -0.5], 3), "expected_modes: .* sum to 1"),
         (lambda: expected_modes([1.0], -1), "expected_modes: .* N ?= ?-1"),

@@ -3,6 +3,11 @@
 import torch
 from torch import Tensor
 
+from course_lib.checks import shaped
+
+NEAR = 1e-3  # of the two squared norms: below it a distance has lost more than three digits to cancellation
+CHUNK = 2**22  # numbers that the differences of close pairs may take at once
+
 
 def squared_distances(a: Tensor, b: Tensor | None = None) -> Tensor:
     """All |a_i - b_j|**2, (N, d), (M, d) -> (N, M); b = a if None, with an exact zero diagonal.
@@ -11,6 +16,9 @@ def squared_distances(a: Tensor, b: Tensor | None = None) -> Tensor:
     is 0, not NaN, where points coincide. Raises ValueError for shapes that do not fit.
     """
     other = a if b is None else b
+    if not (isinstance(a, Tensor) and isinstance(other, Tensor)):
+        shaped(a, "squared_distances: a", "(N, d)", 2)
+        shaped(b, "squared_distances: b", "(M, d)", 2)
     if a.ndim != 2 or other.ndim != 2 or a.shape[1] != other.shape[1]:
         raise ValueError(f"squared_distances: needs (N, d) and (M, d), got {tuple(a.shape)} and {tuple(other.shape)}.")
     centre = a.mean(0).detach()
@@ -21,3 +29,18 @@ def squared_distances(a: Tensor, b: Tensor | None = None) -> Tensor:
     if b is None:
         d2 = d2 * (1 - torch.eye(len(a), dtype=a.dtype, device=a.device))
     return d2
+
+
+def exact_squares(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """All |a_i - b_j|**2 whatever lies far away, and the size of what each has lost, (N, d), (M, d) -> (N, M), (N, M).
+
+    Expanded first; where that cancels, because two points are close beside their distance to the mean, taken again from
+    differences. The second answer times the machine's precision bounds the error. No gradient.
+    """
+    centre = a.mean(0)
+    norms = (a - centre).square().sum(1)[:, None] + (b - centre).square().sum(1)
+    d2 = norms - 2 * (a - centre) @ (b - centre).T
+    close = (d2 < NEAR * norms).nonzero()
+    for i, j in (pairs.T for pairs in close.split(max(1, CHUNK // a.shape[1]))):
+        d2[i, j] = norms[i, j] = (a[i] - b[j]).square().sum(1)
+    return d2, norms
