@@ -129,6 +129,14 @@ def finite(x: Tensor, name: str) -> Tensor:
     return x
 
 
+def points(x: Tensor, name: str, least: int = 1) -> Tensor:
+    """Finite points (N, d) in float32 or float64, which nearest neighbours and decompositions need."""
+    shaped(x, name, "(N, d)", 2, least=least)
+    if x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"{name} must be of float32 or float64, got {shown(x)}.")
+    return finite(x, name)
+
+
 def gradients_allowed(function: str, *tensors: Tensor) -> None:
     """Raises ValueError in torch.inference_mode, or for a tensor made there: neither can carry a gradient."""
     if torch.is_inference_mode_enabled() or any(isinstance(x, Tensor) and x.is_inference() for x in tensors):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from course_lib.checks import finite, gradients_allowed, numeric, shown, typed, whole
+from course_lib.checks import finite, gradients_allowed, number, numeric, shown, typed, whole
 from course_lib.denoisers import Denoiser, jacobian
 from course_lib.samplers import Step, ddpm
 
@@ -31,11 +31,19 @@ def _gradient(loss: Loss, x0: Tensor) -> Tensor:
         return torch.autograd.grad(values.sum(), x0)[0]
 
 
-def _known(y: Tensor, mask: Tensor, name: str) -> None:
+def _checked_scale(scale: Scale, name: str) -> None:
+    if not callable(scale):
+        number(scale, f"{name}: scale")
+
+
+def _known(y: Tensor, mask: Tensor, name: str, **functions: Callable) -> None:
     """Raises ValueError unless y are finite numbers and the mask is of true and false, of the shape of one particle."""
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         raise ValueError(f"{name}: mask must be a tensor of true and false, got {shown(mask)}.")
     y = finite(numeric(y, f"{name}: y"), f"{name}: y")
+    for which, function in functions.items():
+        if not callable(function):
+            raise ValueError(f"{name}: {which} must be a function, got {shown(function)}.")
     try:
         torch.broadcast_shapes(y.shape, mask.shape)
     except RuntimeError:
@@ -80,6 +88,7 @@ def mpgd(
     back to the manifold; without either, x0 leaves the manifold by as much as it is moved. With an autoencoder, pass
     loss = lambda x0: L(decode(encode(x0))), or use `mpgd_latent`. Source: He et al. (2024).
     """
+    _checked_scale(scale, "mpgd")
 
     def moved(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=torch.randn_like) -> Tensor:
         push = _at(scale, sigma) * _gradient(loss, x0)
@@ -98,6 +107,7 @@ def mpgd_latent(
 
     What the autoencoder cannot reconstruct stays as it was. Source: He et al. (2024), the variant MPGD-Z.
     """
+    _checked_scale(scale, "mpgd_latent")
 
     def moved(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=torch.randn_like) -> Tensor:
         with torch.no_grad():
@@ -136,6 +146,7 @@ def dps(step: Step, denoiser: Denoiser, loss: Loss, scale: Scale) -> Step:
     The Jacobian of an exact denoiser is the covariance of x0 given x over sigma**2, so the push lies along the data by
     itself. One more call of the network with a backward pass. Source: Chung et al. (2023).
     """
+    _checked_scale(scale, "dps")
 
     def moved(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=torch.randn_like) -> Tensor:
         push = _gradient(lambda point: loss(denoiser(point, sigma)), x)
@@ -149,7 +160,7 @@ def replaced(step: Step, y: Tensor, mask: Tensor) -> Step:
 
     Source: Song et al. (2021), on inpainting.
     """
-    _known(y, mask, "replaced")
+    _known(y, mask, "replaced", step=step)
 
     def imposed(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=torch.randn_like) -> Tensor:
         x_next = step(x, x0, sigma, sigma_next, randn_like)
@@ -164,7 +175,8 @@ def mcg(denoiser: Denoiser, y: Tensor, mask: Tensor, scale: Scale = 1.0, step: S
     The push is scale grad |mask (y - D(x))|**2, for each particle its own. Source: Chung et al. (2022).
     """
 
-    _known(y, mask, "mcg")
+    _known(y, mask, "mcg", denoiser=denoiser, step=step)
+    _checked_scale(scale, "mcg")
 
     def residual(x0: Tensor) -> Tensor:
         return torch.where(mask, y - x0, torch.zeros_like(x0)).flatten(1).square().sum(1)

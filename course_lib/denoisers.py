@@ -131,8 +131,11 @@ class IdealDenoiser:
     """
 
     def __init__(self, points: Tensor):
-        if not isinstance(points, Tensor) or points.ndim < 2:
-            raise ValueError(f"IdealDenoiser: points must be a tensor (n, *shape), got {shown(points)}.")
+        if not isinstance(points, Tensor) or points.is_complex() or points.ndim < 2 or not points.numel():
+            raise ValueError(
+                f"IdealDenoiser: points must be a tensor (n, *shape) of real numbers, got {shown(points)}."
+            )
+        finite(points, "IdealDenoiser: points")
         self.shape, self._mixture = points.shape[1:], GaussianMixture(points.flatten(1), 0.0)
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
@@ -163,11 +166,13 @@ class MLPDenoiser(nn.Module):
     def forward(self, x: Tensor, sigma: Tensor | float, label: Tensor | None = None) -> Tensor:
         """x (N, d), sigma () or (N, 1), label (N,) integers or None -> (N, d)."""
         shaped(x, "MLPDenoiser: x", f"(N, {self.d})", 2, self.d, least=0)
+        if x.dtype != self.first.weight.dtype:
+            raise ValueError(f"MLPDenoiser: x must be of the network's {self.first.weight.dtype}, got {shown(x)}.")
         sigma = numeric(sigma, "MLPDenoiser: sigma", x.dtype).to(x.device)
         if sigma.numel() != 1 and sigma.shape != (len(x), 1):
             raise ValueError(f"MLPDenoiser: sigma must be one level, or (N, 1), got {tuple(sigma.shape)}.")
         sigma = sigma.expand(len(x), 1)
-        if not (sigma > 0).all():
+        if not ((sigma > 0) & (sigma < torch.inf)).all():
             raise ValueError("MLPDenoiser: sigma must be positive; the network sees its logarithm.")
         total = sigma**2 + self.sigma_data**2
         c_skip, c_out, c_in = self.sigma_data**2 / total, sigma * self.sigma_data / total.sqrt(), 1 / total.sqrt()
@@ -191,6 +196,8 @@ def cfg(conditional: Denoiser, unconditional: Denoiser, w: float | Callable[[Ten
 
     Where w is 1 the unconditional denoiser is not called. Source: Ho and Salimans (2022), in diffusers' convention.
     """
+    if not callable(w):
+        number(w, "cfg: w")
 
     def guided(x: Tensor, sigma: Tensor) -> Tensor:
         weight = w(sigma) if callable(w) else w

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from course_lib.checks import finite, number, shaped, typed
+from course_lib import checks
+from course_lib.checks import number, typed
 from course_lib.denoisers import Denoiser, jacobian, score
 
 
@@ -14,7 +15,7 @@ def local_pca_dimension(x: Tensor, points: Tensor, k: int = 20, share: float = 0
     Source: Fukunaga and Olsen (1971).
     """
     for name, one in (("x", x), ("points", points)):
-        finite(shaped(one, f"local_pca_dimension: {name}", "(N, d)", 2), f"local_pca_dimension: {name}")
+        checks.points(one, f"local_pca_dimension: {name}")
     if (x.shape[1], x.dtype) != (points.shape[1], points.dtype):
         raise ValueError(
             f"local_pca_dimension: x and points need one d and dtype, got {tuple(x.shape)} of {x.dtype} and "
@@ -33,7 +34,7 @@ def local_pca_dimension(x: Tensor, points: Tensor, k: int = 20, share: float = 0
 def _checked(x: Tensor, sigma: float, name: str) -> Tensor:
     """Points (N, d) of finite numbers; raises ValueError for others, and at sigma <= 0."""
     number(sigma, f"{name}: sigma", above=0)
-    return finite(shaped(x, f"{name}: x", "(N, d)", 2), f"{name}: x")
+    return checks.points(x, f"{name}: x")
 
 
 @typed
@@ -92,7 +93,7 @@ def coding_rate(z: Tensor, eps: float = 0.5) -> Tensor:
     """
     if z.ndim != 2 or not eps > 0:
         raise ValueError(f"coding_rate: needs z of shape (N, d) and eps > 0, got {tuple(z.shape)} and {eps:g}.")
-    finite(shaped(z, "coding_rate: z", "(N, d)", 2), "coding_rate: z")
+    checks.points(z, "coding_rate: z")
     number(eps, "coding_rate: eps", above=0)
     N, d = z.shape
     gram = z.T @ z if d <= N else z @ z.T

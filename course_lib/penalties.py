@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from course_lib import checks
 from course_lib.checks import finite, number, shaped, typed, whole
 from course_lib.denoisers import Denoiser
 
@@ -15,8 +16,8 @@ def _nearest(name: str, x: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tens
     """Squared distances to the k nearest points, ascending, and their indices, (N, d), (n, d) -> (N, k), (N, k)."""
     if x.ndim != 2 or points.ndim != 2 or x.shape[1] != points.shape[1]:
         raise ValueError(f"{name}: needs x (N, d) and points (n, d), got {tuple(x.shape)} and {tuple(points.shape)}.")
-    finite(shaped(x, f"{name}: x", "(N, d)", 2), f"{name}: x")
-    finite(shaped(points, f"{name}: points", "(n, d)", 2), f"{name}: points")
+    checks.points(x, f"{name}: x")
+    checks.points(points, f"{name}: points")
     if x.dtype != points.dtype:
         raise ValueError(f"{name}: x and points need one dtype, got {x.dtype} and {points.dtype}.")
     if not 1 <= k <= len(points):
@@ -68,13 +69,19 @@ def kernel_density(x: Tensor, points: Tensor, h: float = 0.05) -> Tensor:
     return -2 * h**2 * (torch.logsumexp(-d2 / (2 * h**2), 1) - torch.tensor(float(len(points))).log())
 
 
+def _particles(x: Tensor, name: str) -> None:
+    if x.ndim < 2:
+        raise ValueError(f"{name} must be particles (N, *shape), got {tuple(x.shape)}.")
+    finite(x, name)
+
+
 @typed
 def denoiser_residual(x: Tensor, denoiser: Denoiser, sigma: float) -> Tensor:
     """|x - D(x, sigma)|**2 with D held fixed in the gradient (5.15), (N, d) -> (N,): the denoiser as a projector.
 
     Good while sigma is small beside the curvature; D of a curved manifold falls inside it by about sigma**2 / 2.
     """
-    finite(x, "denoiser_residual: x")
+    _particles(x, "denoiser_residual: x")
     number(sigma, "denoiser_residual: sigma", 0)
     with torch.no_grad():
         x0 = denoiser(x, sigma)
@@ -88,7 +95,7 @@ def autoencoder_residual(x: Tensor, autoencoder: Callable[[Tensor], Tensor]) -> 
     Measures distance only if the autoencoder was trained to remove noise: one that was not learns a space that contains
     the data and is 0 on all of it.
     """
-    finite(x, "autoencoder_residual: x")
+    _particles(x, "autoencoder_residual: x")
     return (x - autoencoder(x)).flatten(1).square().sum(1)
 
 

@@ -67,6 +67,11 @@ def scaled_linear(T: int, beta_start: float = 0.00085, beta_end: float = 0.012) 
     return torch.cat([sigma[t], sigma[:1]])
 
 
+def _alike(x: Tensor, x0: Tensor, name: str) -> None:
+    if x.shape != x0.shape:
+        raise ValueError(f"{name}: x and x0 must have one shape, got {tuple(x.shape)} and {tuple(x0.shape)}.")
+
+
 @typed
 def ddim(x: Tensor, x0: Tensor, sigma: Tensor | float, sigma_next: Tensor | float, randn_like=None) -> Tensor:
     """Prediction step x + (sigma_next - sigma) (x - x0) / sigma (1.6).
@@ -74,6 +79,7 @@ def ddim(x: Tensor, x0: Tensor, sigma: Tensor | float, sigma_next: Tensor | floa
     One Euler step of the probability-flow ODE (1.5). Source: Song, Meng and Ermon (2021), eq. (12) with eta = 0, in
     these coordinates.
     """
+    _alike(x, x0, "ddim")
     return x0 + sigma_next / sigma * (x - x0)
 
 
@@ -86,6 +92,7 @@ def ddpm(
     Mean x0 + (sigma_next / sigma)**2 (x - x0), variance sigma_next**2 (1 - (sigma_next / sigma)**2).
     Source: Ho et al. (2020), eqs. (6) and (7), in these coordinates.
     """
+    _alike(x, x0, "ddpm")
     ratio = (sigma_next / sigma) ** 2
     return x0 + ratio * (x - x0) + sigma_next * (1 - ratio).sqrt() * randn_like(x)
 
@@ -98,6 +105,7 @@ def euler_maruyama(
 
     c = sigma**2 - sigma_next**2. Source: Song et al. (2021), as used by Corso et al. (2024) in the plane.
     """
+    _alike(x, x0, "euler_maruyama")
     c = sigma**2 - sigma_next**2
     return x + c / sigma**2 * (x0 - x) + c.sqrt() * randn_like(x)
 
@@ -109,6 +117,8 @@ def langevin(x: Tensor, x0: Tensor, sigma: Tensor | float, tau: Tensor | float, 
     Unadjusted: on a Gaussian it leaves the variance too large by a share of about tau / 2. Source: Song et al. (2021),
     alg. 4.
     """
+    _alike(x, x0, "langevin")
+    number(tau, "langevin: tau", 0)
     return x + tau * (x0 - x) + (2 * tau) ** 0.5 * sigma * randn_like(x)
 
 
@@ -167,10 +177,11 @@ def _levels(sigmas: Tensor, x: Tensor) -> Tensor:
     return sigmas
 
 
+@typed
 def trajectory(
     denoiser: Denoiser,
     x: Tensor,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     step: Step = ddim,
     corrections: Corrections = 0,
     tau: Tau = 0.05,
@@ -202,7 +213,7 @@ def trajectory(
 def sample(
     denoiser: Denoiser,
     x: Tensor,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     step: Step = ddim,
     corrections: Corrections = 0,
     tau: Tau = 0.05,

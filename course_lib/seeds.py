@@ -34,8 +34,8 @@ class Noise:
 
     def randn_like(self, x: Tensor) -> Tensor:
         """Noise of the shape of x (N, *shape), for the samplers' `randn_like`; raises ValueError for another N."""
-        if not isinstance(x, Tensor) or not x.ndim:
-            raise ValueError(f"Noise: x must be a tensor (N, *shape), got {shown(x)}.")
+        if not isinstance(x, Tensor) or not x.is_floating_point() or not x.ndim:
+            raise ValueError(f"Noise: x must be a tensor (N, *shape) of floating-point numbers, got {shown(x)}.")
         if len(x) != len(self.generators):
             raise ValueError(f"Noise: made for {len(self.generators)} particles, got {len(x)}; pass one seed each.")
         return self.randn(*x.shape[1:]).to(x)

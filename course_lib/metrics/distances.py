@@ -3,12 +3,13 @@
 import torch
 from torch import Tensor
 
-from course_lib.checks import shaped
+from course_lib.checks import typed
 
 NEAR = 1e-3  # of the two squared norms: below it a distance has lost more than three digits to cancellation
 CHUNK = 2**22  # numbers that the differences of close pairs may take at once
 
 
+@typed
 def squared_distances(a: Tensor, b: Tensor | None = None) -> Tensor:
     """All |a_i - b_j|**2, (N, d), (M, d) -> (N, M); b = a if None, with an exact zero diagonal.
 
@@ -16,9 +17,8 @@ def squared_distances(a: Tensor, b: Tensor | None = None) -> Tensor:
     is 0, not NaN, where points coincide. Raises ValueError for shapes that do not fit.
     """
     other = a if b is None else b
-    if not (isinstance(a, Tensor) and isinstance(other, Tensor)):
-        shaped(a, "squared_distances: a", "(N, d)", 2)
-        shaped(b, "squared_distances: b", "(M, d)", 2)
+    if a.dtype != other.dtype:
+        raise ValueError(f"squared_distances: a and b need one dtype, got {a.dtype} and {other.dtype}.")
     if a.ndim != 2 or other.ndim != 2 or a.shape[1] != other.shape[1]:
         raise ValueError(f"squared_distances: needs (N, d) and (M, d), got {tuple(a.shape)} and {tuple(other.shape)}.")
     centre = a.mean(0).detach()
