@@ -133,10 +133,12 @@ def trajectory(
 ) -> Iterator[State]:
     """The loop: at each level `corrections` Langevin steps (1.7), then a prediction step; yields a State per level.
 
-    x (N, *shape) at sigmas[0]; sigmas (T + 1,) decreasing -> T states. It obeys the caller's gradient mode. Raises
-    ValueError for levels that do not decrease and FloatingPointError as soon as a particle is no longer finite.
+    x (N, *shape) at sigmas[0]; sigmas (T + 1,) decreasing -> T states. Levels stay on the CPU, where asking for one
+    waits for no device. It obeys the caller's gradient mode. Raises ValueError for levels that do not decrease and
+    FloatingPointError as soon as a particle is no longer finite: the one answer a level that the host waits for, so
+    that the sentence names the level where it happened.
     """
-    sigmas = torch.as_tensor(sigmas).to(device=x.device, dtype=x.dtype)
+    sigmas = torch.as_tensor(sigmas).to(device="cpu", dtype=x.dtype)
     if sigmas.ndim != 1 or len(sigmas) < 2 or not (sigmas[1:] < sigmas[:-1]).all() or sigmas[-1] < 0:
         raise ValueError("trajectory: sigmas must be at least two levels, strictly decreasing and not negative.")
     for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:], strict=True):

@@ -64,20 +64,21 @@ def select_from_many(phi: Tensor, n: int, first: int = 0) -> Tensor:
 def chi_nll(z: Tensor) -> Tensor:
     """|z|**2 / 2 - (d - 1) log |z|: minus the log density of a seed's length, but for a constant (6.5), -> (N,).
 
-    Its minimum is at |z| = sqrt(d - 1). Computed in float64: in float32 its terms cancel to about .01 at d = 16,384.
+    Its minimum is at |z| = sqrt(d - 1). In float64 on the CPU: in float32 its terms cancel to about .01 at d = 16,384.
     """
-    d, r2 = z[0].numel(), z.flatten(1).double().square().sum(1)
+    d, r2 = z[0].numel(), z.flatten(1).cpu().double().square().sum(1)
     return r2 / 2 - (d - 1) / 2 * r2.log()
 
 
 def chi_score(z: Tensor) -> Tensor:
     """How many standard deviations a seed's length is off its mean, (|z| - E|z|) / sd (6.4), (N, *shape) -> (N,).
 
-    E|z| = sqrt(2) Gamma((d + 1) / 2) / Gamma(d / 2), about sqrt(d - 1/2), with standard deviation about .707; float64.
+    E|z| = sqrt(2) Gamma((d + 1) / 2) / Gamma(d / 2), about sqrt(d - 1/2), with standard deviation about .707.
+    In float64 and on the CPU.
     """
     d = z[0].numel()
     mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
-    return (z.flatten(1).double().norm(dim=1) - mean) / math.sqrt(d - mean**2)
+    return (z.flatten(1).cpu().double().norm(dim=1) - mean) / math.sqrt(d - mean**2)
 
 
 def gaussian_kl(z: Tensor) -> Tensor:
@@ -92,7 +93,7 @@ def combined(z: Tensor, weights: Tensor | None = None) -> Tensor:
 
     Again standard normal for independent seeds; their mean is too short by sqrt(K). Source: Bodin et al. (2024).
     """
-    w = torch.ones(len(z)) if weights is None else torch.as_tensor(weights)
+    w = torch.ones(len(z)) if weights is None else torch.as_tensor(weights).cpu()
     if len(w) != len(z) or not w.square().sum() > 0:
         raise ValueError(f"combined: needs one weight for each of the {len(z)} seeds, not all 0, got {tuple(w.shape)}.")
     return torch.tensordot(w.to(z) / w.to(z).norm(), z, dims=1)
