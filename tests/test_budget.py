@@ -64,7 +64,7 @@ def test_seedselect_fits_in_14_gb_and_does_not_grow_with_its_levels(rows):
     gc.collect()
     short = budget.cost(few.call)
     with budget.Peak() as long:
-        one(rows, "SeedSelect", 1, "levels and decoder", 10).call()
+        one(rows, "SeedSelect", 1, "levels and decoder", 5).call()
     assert budget.weights(*few.networks) + long.peak < 14 * GB
     assert short.peak <= long.peak < 1.02 * short.peak
 

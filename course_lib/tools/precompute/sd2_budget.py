@@ -22,6 +22,7 @@ from course_lib.tools import budget
 from course_lib.tools.precompute import save
 from course_lib.training import add_lora, denoising_loss
 
+GROWTH = (2, 5, 10, 20, 50)  # levels of a run of SeedSelect, whose memory must not grow with them
 LEVELS, W, RANK, TARGETS = 2, 7.5, 4, ["to_q", "to_k", "to_v", "to_out.0"]
 SIZES = ((1, None), (4, None), (16, None), (16, 4), (500, 8))  # pictures, and how many go through a network at once
 
@@ -89,9 +90,11 @@ def selections(sd: StableDiffusion, text: Tensor) -> Iterator[Row]:
     def decode_again(latents: Tensor) -> Tensor:
         return checkpoint(sd.decode, latents, use_reentrant=False)
 
-    for n, levels in ((1, 2), (4, 2), (1, 10), (1, 20), (1, 50)):
+    for n, levels in ((4, LEVELS), *((1, levels) for levels in GROWTH)):
         run = sampler(sd.prompt(text, text, W), sd.levels(levels))
         for saving, decode in (("levels", sd.decode), ("levels and decoder", decode_again)):
+            if saving == "levels" and levels > LEVELS:
+                continue
             call = partial(seedselect, run, meta(n, *sd.shape), partial(loss, decode), iterations=1)
             yield Row("SeedSelect", n, saving, levels, (sd.pipe.unet, sd.pipe.vae, encoder), call)
 
