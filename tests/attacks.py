@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from course_lib.exercises.answers import isolated, same
-from course_lib.exercises.checking import verdict_on
-from course_lib.exercises.comparing import answer_of, draw, grade
+from course_lib.exercises.answers import same
+from course_lib.exercises.comparing import answer_of, grade
 
 ELSEWHERE = 1000  # a draw that is not judged: what an attack keeps, it has seen there
 
