@@ -16,6 +16,7 @@ from course_lib.tools.grade.collected.submissions import Submission
 from course_lib.tools.grade.marked import result
 from course_lib.tools.grade.marked.comparer import mark, marked
 from course_lib.tools.grade.marked.result import Mark, Result
+from course_lib.tools.grade.outside.measuring import Measurer, measurers
 from course_lib.tools.grade.outside.plan import Plan
 from course_lib.tools.grade.outside.sandbox import Sandbox, kill
 from course_lib.tools.grade.outside.session import Gone, Reply, ask, wait_until_ready
@@ -35,8 +36,8 @@ class Ran:
 
     @property
     def waited(self) -> list[str]:
-        """The exercises that ran out of time without computing, which a loaded machine may have caused."""
-        return [id for id, reply in (self.replies or {}).items() if reply.outcome == "wall"]
+        """The exercises that something else on the machine may have ended."""
+        return [id for id, reply in (self.replies or {}).items() if reply.by_chance]
 
 
 @dataclass
@@ -47,11 +48,16 @@ class Batch:
     sandbox: Sandbox
     folder: Path
     jobs: int = 1
+    measurers: Mapping[int, Measurer] = field(default_factory=dict)
     live: set[subprocess.Popen] = field(default_factory=set)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def grade(self, submissions: Sequence[Submission], step: Callable[[], object] = lambda: None) -> int:
         """Grade what is new or changed, calling `step` after each; how many that were."""
+        with measurers(self.plan, self.jobs) as self.measurers:
+            return self._grade(submissions, step)
+
+    def _grade(self, submissions: Sequence[Submission], step: Callable[[], object]) -> int:
         slots: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(self.jobs):
             slots.put(slot)
@@ -93,7 +99,7 @@ class Batch:
             slots.put(slot)
 
     def run_alone(self, ran: Ran) -> Ran:
-        """The exercises that waited too long once more, with nothing else of ours running."""
+        """The exercises that something else may have ended once more, with nothing else of ours running."""
         return replace(ran, replies={**ran.replies, **self.replies(ran.chosen, ran.waited, 0)})
 
     def replies(self, chosen: Chosen, ids: Sequence[str], slot: int) -> dict[str, Reply]:
@@ -106,7 +112,8 @@ class Batch:
                 try:
                     while todo:
                         task = self.plan.task(exercises[todo[0]], cells, chosen.found.places[todo[0]])
-                        found[todo[0]] = ask(process, task, self.sandbox.limits)
+                        measurer = self.measurers.get(slot) if self.plan.given[todo[0]]["asked"] else None
+                        found[todo[0]] = ask(process, task, self.sandbox.limits, measurer, todo[0])
                         todo.pop(0)
                 except Gone as gone:
                     found[todo.pop(0)] = gone.reply
