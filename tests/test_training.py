@@ -215,13 +215,13 @@ def tuned_on_tiny(dtype, steps=4):
     pool, words = 2 * torch.randn(5, 4, 12, 12, generator=g), sd.embed("a red circle")
     D, sigma, eps = sd.prompt(words, words, w=1), sd.random_levels(5, g), torch.randn(pool.shape, generator=g)
     return torch.tensor(
-        list(train(lambda x0: denoising_loss(D, x0, sigma, eps, 1.0), parameters, [pool] * steps, 2e-3))
+        list(train(lambda x0: denoising_loss(D, x0, sigma, eps, 1.0), parameters, [pool] * steps, 1e-2))
     )
 
 
 def test_an_adapter_on_a_half_of_tiny_learns_as_on_float32():
     expected = tuned_on_tiny(torch.float32)
-    assert expected[-1] < 0.9 * expected[0]
+    assert expected[-1] < 0.92 * expected[0]
     for half in (torch.float16, torch.bfloat16):
         torch.testing.assert_close(tuned_on_tiny(half), expected, rtol=0.05, atol=0)
 
