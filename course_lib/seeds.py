@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from course_lib.checks import typed, whole
+
 
 class Noise:
     """Standard normal noise with one generator per particle, so that a seed belongs to a particle, not to a batch.
@@ -15,8 +17,12 @@ class Noise:
     """
 
     def __init__(self, seeds: Iterable[int], device: str | torch.device = "cpu", dtype: torch.dtype = torch.float64):
+        if isinstance(seeds, str | int) or not isinstance(seeds, Iterable):
+            raise ValueError(f"Noise: seeds must name the particles one by one, as range(4) does, got {seeds!r}.")
         self.device, self.dtype = torch.device(device), dtype
-        self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+        self.generators = [
+            torch.Generator().manual_seed(whole(seed, "Noise: a seed", -(2**63), 2**64 - 1)) for seed in seeds
+        ]
         if not self.generators:
             raise ValueError("Noise: seeds must name at least one particle, got none.")
 
@@ -42,6 +48,18 @@ def coupled(eps: Tensor) -> Tensor:
     if N < 2:
         raise ValueError(f"coupled: needs at least 2 particles, got {N}; a single one has nothing to be coupled to.")
     return (N / (N - 1)) ** 0.5 * (eps - eps.mean(0))
+
+
+@typed
+def spawned(x: Tensor, n: int) -> Tensor:
+    """n particles that start from each latent, siblings side by side as `Groups` wants them, (M, *shape) -> (M n, ..).
+
+    Equal at first, at any level, they part by the noise that each draws for itself, in `ddpm` or in corrections, with a
+    seed for each in `Noise`; `ddim` alone never parts them, and neither does a force, which is 0 between equals. Raises
+    ValueError for n < 1. Source: Pondaven's (2023) public code.
+    """
+    whole(n, "spawned: n", 1)
+    return x.repeat_interleave(n, 0)
 
 
 def select_from_many(phi: Tensor, n: int, first: int = 0) -> Tensor:

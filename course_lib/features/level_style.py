@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from course_lib.features.latents import channel_mean, precision, rule_of_thirds
+from course_lib.devices import chosen, handed
+from course_lib.features.latents import channel_mean, rule_of_thirds
 from course_lib.features.networks import LevelStyleNetwork
 
 Level = Tensor | float
@@ -26,7 +27,7 @@ class LevelStyleClassifier:
         self.network = network
 
     def _map(self, z: Tensor, sigma: Level) -> Tensor:
-        return self.network.features(z.to(precision(self.network)), sigma)
+        return self.network.features(handed(z, self.network), sigma)
 
     def __call__(self, z: Tensor, sigma: Level) -> Tensor:
         return channel_mean(self._map(z, sigma)).to(z.dtype)
@@ -38,9 +39,10 @@ class LevelStyleClassifier:
     thirds.takes_sigma = True
 
 
-def load_style(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+def load_style(path: str | Path, device: str | torch.device | None = None) -> nn.Module:
     """A style classifier that `course train-style` wrote, ready to read; `.styles` are the names of its classes.
 
+    It lives on `device` as for `load_network`.
     Raises FileNotFoundError where there is no such file, ValueError for a file that the command did not write.
     """
     from safetensors import SafetensorError, safe_open
@@ -58,4 +60,4 @@ def load_style(path: str | Path, device: str | torch.device = "cpu") -> nn.Modul
         said = str(error).splitlines()[0].rstrip(".:")
         raise ValueError(f"load_style: {path} was not written by course train-style ({said}).") from error
     network.styles = tuple(styles)
-    return network.eval().requires_grad_(False).to(device)
+    return network.eval().requires_grad_(False).to(chosen(device))

@@ -111,13 +111,13 @@ class _Objective:
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             x = self.run(z)
-            values = wide(self.loss(x))
+            values = wide(self.loss(x)).to(z.device)
             if values.shape != (len(z),):
                 raise ValueError(
                     f"seedselect: the loss must give one number for each of the {len(z)} particles, got "
                     f"{tuple(values.shape)}; losses of several kept steps need over_last."
                 )
-            total = values if self.prior is None else values + self.weight * self.prior(z)
+            total = values if self.prior is None else values + self.weight * self.prior(z).to(values)
             (slope,) = torch.autograd.grad((scale * total).sum(), z)
         slope = slope / scale.to(slope).reshape(-1, *[1] * (z.ndim - 1))
         return values.detach(), total.detach(), self._arrived(x.detach(), z), slope
