@@ -8,7 +8,7 @@ from pathlib import Path
 from course_lib.tools.environment import Problem
 from course_lib.tools.grade.collected.archives import Unreadable, in_zip
 from course_lib.tools.grade.collected.items import FILES, Item, shown
-from course_lib.tools.grade.collected.layout import below, level
+from course_lib.tools.grade.collected.layout import OWN, SAY, below, full, level, loose, of_one
 from course_lib.tools.grade.collected.naming import named, system_of
 
 PEEK, FEW = 32_000_000, 4  # bytes of a zip that is looked into; where there are more zips, each is a student's
@@ -50,14 +50,33 @@ def many_in(items: Sequence[Item]) -> bool:
     return bool(system) and len({named(system, *top) for top in tops} - {None}) > 1
 
 
+def refuse_groups(items: Sequence[Item], system: str) -> None:
+    """Raise Problem where folders hold several students each, as it seems: every one does, or they lie beside files."""
+    if system:
+        return
+    folders = [top for top in level(items)[0] if several(below(items, top))]
+    books = [book for top in folders for book in loose(below(items, top))]
+    others = len(full(items)) - len(folders)
+    if folders and (loose(items) or (len(folders) > 1 and not others)) and len(books) == len(set(books)):
+        names = ", ".join(map(shown, folders[:4]))
+        raise Problem(f"These folders may hold several students each: {names}. Grade them one at a time, or {SAY}")
+
+
+def several(items: Sequence[Item]) -> bool:
+    """Whether these could be of several students: notebooks, or folders, none of which is named as one's own are."""
+    folders, books = full(items), loose(items)
+    own = any(OWN.fullmatch(folder) for folder in level(items)[0])
+    return not own and (not of_one(books) or (len(folders) > 1 and not books))
+
+
 def refuse_doubles(found: Sequence) -> None:
     """Raise Problem where two submissions could be taken for one another."""
     keys, names = {}, {}
     for one in found:
+        other = one if one.system else names.setdefault(unicodedata.normalize("NFC", one.name), one)
+        if other is not one:
+            two = " and ".join(sorted((shown(other.items[0].path), shown(one.items[0].path))))
+            raise Problem(f"Two submissions are called {one.name} ({two}): put them together, or rename one")
         other = keys.setdefault(one.key, one)
         if other is not one:
             raise Problem(f"{other.name} and {one.name} would share the results {one.key}.json: rename one")
-        other = one if one.system else names.setdefault(unicodedata.normalize("NFC", one.name), one)
-        if other is not one:
-            two = f"{shown(other.items[0].path)} and {shown(one.items[0].path)}"
-            raise Problem(f"Two submissions are called {one.name} ({two}): put them together, or rename one")

@@ -25,6 +25,7 @@ OWN = re.compile(  # what students call folders and files of their own
     rf"models?|untitled|scratch|copy|kopie|copie|copia|entwurf|fertig|{_TASK})(?:[ ._-]*\(?\d*\)?)?",
     re.IGNORECASE,
 )
+MANY = re.compile(r"(?:student|user|group|team|participant|anon|id|gruppe)s?", re.IGNORECASE)  # and a number
 WAYS = ("folder", "file", "one")
 SAY = "say --students folder (each folder is a student's), --students file (each notebook is) or --students one"
 
@@ -61,7 +62,7 @@ def class_in(items: list[Item], place: str, way: str = "") -> list[Item]:
         around = AROUND.fullmatch(folders[0]) or normal(folders[0]) == normal(place)
         if not inner or (way == "folder" and not level(inner)[0]):
             return items
-        if way != "folder" and not around and (way == "one" or not is_class(folders[0], inner)):
+        if way != "folder" and not around and (way or not is_class(folders[0], inner)):
             return items
         items = inner
 
@@ -78,11 +79,12 @@ def is_class(name: str, items: list[Item]) -> bool:
             return True
         items = below(items, folders[0])
     books, inside = loose(items), full(items)
-    if any(OWN.fullmatch(folder) for folder in folders):
+    others = [folder for folder in inside if not OWN.fullmatch(folder)]
+    if len(others) < 2 and any(OWN.fullmatch(folder) for folder in folders):
         return False
-    if len(inside) > 1 and not books:
+    if len(inside) > 1 and not books and others == inside:
         return True
-    if len(inside) > 1 or (len(books) > 2 and not of_one(books)):
+    if len(inside) > 1 or not of_one(books):
         inside = ", ".join(map(shown, (*books, *inside)[:4]))
         raise Problem(f"{shown(name)} may be a class or one student ({inside}): {SAY}")
     return False
@@ -90,8 +92,11 @@ def is_class(name: str, items: list[Item]) -> bool:
 
 def of_one(files: Sequence[str]) -> bool:
     """Whether notebooks are versions of one, or of several chapters: as one student names them."""
+    if len(files) < 2:
+        return True
     bare = [re.sub(r"(\.ipynb|\.zip|\.txt|\.json)+$", "", file, flags=re.IGNORECASE) for file in files]
     if all(OWN.fullmatch(one) or re.match(r"\d{1,2}_", one) for one in bare):
         return True
-    stems = {re.sub(r"[ ._(-]*(?:copy|kopie|final|draft|old|new|v)?[ ._-]*\d*\)?$", "", one.lower()) for one in bare}
-    return len(stems) == 1
+    again = r"[ ._(-]+(?:(?:copy|kopie|final|draft|old|new|v)?[ ._-]*\d*)\)?$"
+    stems = {re.sub(again, "", one, flags=re.IGNORECASE) for one in bare}
+    return len(stems) == 1 and not MANY.fullmatch(stems.pop())

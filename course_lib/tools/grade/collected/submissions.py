@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from course_lib.tools.environment import Problem
 from course_lib.tools.grade.collected.archives import NO_ZIP, Unreadable, in_zip
-from course_lib.tools.grade.collected.doubts import refuse_classes, refuse_doubles, refuse_repository
+from course_lib.tools.grade.collected.doubts import refuse_classes, refuse_doubles, refuse_groups, refuse_repository
 from course_lib.tools.grade.collected.items import FILES, Item, in_folder, nothing, reason, shown
 from course_lib.tools.grade.collected.layout import HANDED, class_in, level
 from course_lib.tools.grade.collected.naming import named, system_of, time_in
@@ -70,6 +70,7 @@ def handed_in(path: Path, way: str = "", without: Path | None = None) -> HandedI
     system = "" if way else system_of(*level(items))
     if not way:
         refuse_classes(path, items, system)
+        refuse_groups(items, system)
     groups, left = grouped(items, system, way)
     if not groups:
         raise Problem(f"There is no notebook in {path}: one notebook or one folder a student is due")
@@ -128,7 +129,8 @@ def whose_is(item: Item, system: str, way: str, also: Sequence[str]) -> Whose | 
 
 def bare(name: str) -> str:
     """A file's name without its suffix."""
-    return re.sub(r"\.ipynb(?:\.txt|\.json)?$", "", name, flags=re.IGNORECASE) or PurePosixPath(name).stem
+    found = re.fullmatch(r"(.+)\.ipynb(?:\.txt|\.json)?", name, re.IGNORECASE | re.DOTALL)
+    return found[1] if found else PurePosixPath(name).stem
 
 
 def of_student(whose: Whose, items: Sequence[Item]) -> Submission:
