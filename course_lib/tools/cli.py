@@ -107,9 +107,11 @@ def add_class_arguments(made: argparse.ArgumentParser) -> None:
 def add_grade_arguments(grade: argparse.ArgumentParser) -> None:
     """What `course grade` can be told."""
     grade.add_argument("submissions", type=Path, metavar="SUBMISSIONS", help="a folder, or a zip of Moodle or Canvas")
-    grade.add_argument("--seed", required=True, metavar="TERM", help="any text: decides the hidden inputs of the term")
+    grade.add_argument("--seed", metavar="TERM", help="decides the hidden inputs of the term (default: one is made)")
     grade.add_argument("--out", type=Path, required=True, help="where results, grade sheet and feedback go")
     grade.add_argument("--chapter", type=int, help="default: the chapter of most notebooks")
+    whose = ("folder", "file", "one")
+    grade.add_argument("--students", choices=whose, default="", help="what is one student's, where it is not clear")
     grade.add_argument("--jobs", type=int, default=2, help="submissions that run at the same time (default 2)")
     grade.add_argument("--seconds", type=float, default=20.0, help="computing time for one exercise (default 20)")
     grade.add_argument("--sheet", type=Path, metavar="FILLED", help="a grades.csv with marks given by hand")
