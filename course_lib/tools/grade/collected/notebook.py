@@ -1,5 +1,6 @@
 """A tolerant reader of notebooks: whatever the bytes are, it gives cells and sentences, and never raises."""
 
+import ast
 import json
 import re
 import threading
@@ -45,8 +46,27 @@ class Cell:
 
     @property
     def solved(self) -> bool:
-        """Whether the stub's line is gone."""
-        return not _STUB.search(self.source)
+        """Whether something stands where the stub was; its line may be left below the answer, where it does nothing."""
+        return not _STUB.search(self.source) or answered(self.source)
+
+
+def answered(source: str) -> bool:
+    """Whether there are functions at the left margin, none of which begins, behind its docstring, with the stub."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    found = {one.name: one for one in tree.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    begins = [next((line for line in one.body if not _is_text(line)), None) for one in found.values()]
+    return bool(begins) and not any(_is_stub(line) for line in begins)
+
+
+def _is_text(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
+
+
+def _is_stub(line: ast.stmt | None) -> bool:
+    return isinstance(line, ast.Raise) and line.exc is not None and "NotImplementedError" in ast.dump(line.exc)
 
 
 @dataclass(frozen=True)
@@ -103,10 +123,10 @@ def _from_json(data: object) -> Notebook:
     if not isinstance(found, list):
         return Notebook(problems=("The file is JSON but no notebook: it has no cells.",))
     cells = tuple(_cell(cell) for cell in found[:_CELLS] if isinstance(cell, dict))
-    long = len(found) > _CELLS or sum(len(cell.source) for cell in cells) > _TOTAL
-    if long or any(len(cell.source) > _SOURCE for cell in cells):
+    code = [len(cell.source) for cell in cells if cell.kind == "code"]  # a text cell may hold a photo
+    if len(found) > _CELLS or sum(code) > _TOTAL or any(length > _SOURCE for length in code):
         said = (
-            f"The notebook has more than {_CELLS:,} cells or {_TOTAL:,} letters of text: hand in the course's notebook."
+            f"The notebook has more than {_CELLS:,} cells or {_TOTAL:,} letters of code: hand in the course's notebook."
         )
         return Notebook(problems=(said,))
     return Notebook(cells, () if cells else ("The notebook has no cells.",))

@@ -1,4 +1,4 @@
-"""Inside the sandbox: one exercise, from its cell to records of arrays, beside a library that knows no answer to it."""
+"""Inside the sandbox: from cells to records of arrays, beside a library that knows no answer to what is asked."""
 
 import contextlib
 import importlib.abc
@@ -9,8 +9,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 
 from course_lib.exercises.answers import Answer, run
+from course_lib.tools.grade.inside import whole
 from course_lib.tools.grade.inside.cells import built
 from course_lib.tools.grade.inside.records import encode, packed
+
+NAMES = 500  # names of a slice that are told
 
 
 class Library(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -53,23 +56,39 @@ def installed(modules: Mapping) -> Iterator[None]:
         sys.modules.update(before)
 
 
+def serve(task: dict, send: Callable[[bytes], None]) -> None:
+    """Send the records of a task: one exercise by its slice, or several by a run of the whole notebook."""
+    if "wanted" in task:
+        with installed(task["modules"]):
+            whole.run(task, send, asked)
+        return
+    for record in answers(task):
+        send(record)
+
+
 def answers(task: dict) -> Iterator[bytes]:
-    """The records of one exercise: an answer for each draw, up to the first that is none, then the properties."""
+    """The records of one exercise: its slice, then what its function is asked."""
     with installed(task["modules"]):
-        fn, problem = built(task)
-        if problem:
-            yield encode(problem)
+        made = built(task)
+        yield packed({"names": sorted(made.names)[:NAMES], "doubt": made.doubt})
+        if made.problem:
+            yield encode(made.problem)
+        else:
+            yield from asked(made.fn, task)
+
+
+def asked(fn: Callable, task: dict) -> Iterator[bytes]:
+    """An answer for each draw, up to the first that is none, then the properties."""
+    call = defined(task["call"]) if task["call"] else None
+    for seed, inputs in task["draws"]:
+        answer = answered(fn, inputs, call, seed)
+        yield encode(answer)
+        if answer.problem not in ("", "mutated"):
             return
-        call = defined(task["call"]) if task["call"] else None
+    for source in task["properties"]:
+        holds = defined(source)
         for seed, inputs in task["draws"]:
-            answer = answered(fn, inputs, call, seed)
-            yield encode(answer)
-            if answer.problem not in ("", "mutated"):
-                return
-        for source in task["properties"]:
-            holds = defined(source)
-            for seed, inputs in task["draws"]:
-                yield packed({"property": broken(fn, holds, inputs, seed)})
+            yield packed({"property": broken(fn, holds, inputs, seed)})
 
 
 def answered(fn: Callable, inputs: tuple, call: Callable | None, seed: int) -> Answer:
