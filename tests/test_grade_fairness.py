@@ -1,9 +1,7 @@
 """What passes in Jupyter after "run all" passes the grader: notebooks as students write them, through the command."""
 
-import json
-
 import pytest
-from grading import code, graded, marked, notebook, source_of, text, whole, write
+from grading import code, graded, marked, notebook, source_of, write
 
 F42 = source_of("4.2")
 SIGN = "def force(x, alpha, h):\n    return -torch.zeros_like(x)\n"
@@ -97,3 +95,54 @@ def results(tmp_path_factory):
 def test_what_passes_in_jupyter_passes_here(results, name):
     mark = results[name].exercises["4.2"]
     assert mark.status == "passed", mark
+
+
+STUB = "def {}:\n    raise NotImplementedError\n"
+USES_41 = """def force(x, alpha, h):
+    k = similarity(x, h)
+    return 2 * alpha / (len(x) * h) * ((x[:, None] - x) * k[..., None]).sum(1)
+"""
+WRONG_41 = "def similarity(x, h):\n    return torch.exp(-(x[:, None] - x).square().sum(-1) / (2 * h))\n"
+HELPED = USES_41.replace("similarity", "kernel")
+
+
+def beside(ex41: str | None, *cells: str, ex42: str = USES_41) -> dict:
+    """4.2 as written with 4.1, which is missing, or that."""
+    found = notebook("4.1", "4.2", ex41=ex41 or "", ex42=ex42)
+    if ex41 is None:
+        found["cells"] = [cell for cell in found["cells"] if marked(cell) != "4.1"]
+    at = next(i for i, cell in enumerate(found["cells"]) if marked(cell) == "4.2")
+    found["cells"][at:at] = map(code, cells)
+    return found
+
+
+BACK = 'from course_lib.exercises import check, fallback\ncheck("4.1", similarity)\nsimilarity = fallback("4.1", similarity)'
+MUTATED = "s = {}\nexec('s[0] = 1')"
+BUILT_ON = {
+    "unsolved": beside(STUB.format("similarity(x, h)"), BACK),
+    "unsolved, no fallback": beside(STUB.format("similarity(x, h)")),
+    "wrong": beside(WRONG_41, BACK),
+    "wrong, through a helper": beside(WRONG_41, BACK, "def kernel(x, h):\n    return similarity(x, h)", ex42=HELPED),
+    "broken": beside("def similarity(x, h)\n    return 1", BACK),
+    "missing": beside(None),
+    "unsolved, in the whole run": beside(STUB.format("similarity(x, h)"), BACK, MUTATED, ex42=USES_41.replace("k = ", "k = s[0] * ")),
+    "wrong, in the whole run, no fallback": beside(WRONG_41, MUTATED, ex42=USES_41.replace("k = ", "k = s[0] * ")),
+    "both in the whole run": beside(WRONG_41.replace("(2 * h)", "(h * t)"), "exec('t = 3')", BACK, MUTATED, ex42=USES_41.replace("k = ", "k = s[0] * ")),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def built_on(tmp_path_factory):
+    """All of these in one run of the command, with a photo in a text cell."""
+    place = tmp_path_factory.mktemp("built")
+    for name, found in BUILT_ON.items():
+        photo = {"cell_type": "markdown", "metadata": {}, "source": "x" * 5_000_000}
+        write(place / "class" / f"{name}.ipynb", found | {"cells": [photo, *found["cells"]]})
+    return graded(place / "class", place / "out", "--jobs", "2")
+
+
+@pytest.mark.parametrize("name", BUILT_ON)
+def test_the_reference_stands_in_for_an_exercise_that_fails(built_on, name):
+    marks = built_on[name].exercises
+    assert marks["4.2"].status == "passed", marks
+    assert marks["4.1"].status != "passed", "only 4.2 is right"

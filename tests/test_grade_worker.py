@@ -113,9 +113,10 @@ def test_star_imports_come_along_where_a_name_is_found_nowhere():
     assert value(F.format("floor(2.5)"), "from math import *") == 2
 
 
-def test_names_that_are_given_are_not_looked_for():
-    """`needs` is bound to the library's, and built-ins to Python's."""
+def test_names_that_are_given_are_as_the_notebook_binds_them_above():
+    """`needs` is bound to the library's, and built-ins to Python's, where nothing else is."""
     assert value(F.format("len(torch.zeros(3))"), "torch = None", "def len(x): return 0") == 3
+    assert value(F.format("len(torch.zeros(3))"), "def len(x): return 0", place=1) == 0
 
 
 def test_cells_start_with_float64_and_may_show_things():

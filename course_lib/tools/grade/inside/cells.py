@@ -83,16 +83,19 @@ def context(cells: Sequence[str], place: int, code: CodeType, given: Iterable[st
     found = list(statements(cells, place))
     before = sum(statement.cell < place for statement in found)
     given = {*given, *vars(builtins)}
-    chosen = {at for at, one in enumerate(found[:before]) if "*" in one.binds}
+    own = [] if name in binds(code) else elsewhere(found, name, before)
+    before = max([before, *(at + 1 for at in own)])
+    chosen = {at for at, one in enumerate(found[:before]) if "*" in one.binds}.union(own)
     used = loads(code) | called(code)
     wanted, seen = [(one, before) for one in used - binds(code)], set()
-    wanted += [(name, before)] if name not in binds(code) else []
+    for at in own:
+        wanted += [(one, at) for one in found[at].uses] + [(one, before) for one in found[at].later]
     while wanted:
         other, end = asked = wanted.pop()
         if asked in seen:
             continue
         seen.add(asked)
-        for at in (*binding(found, other, end, other in given, other == name), *changing(found, other, end)):
+        for at in (*binding(found, other, end, other in given), *changing(found, other, end)):
             chosen.add(at)
             wanted += [(one, at) for one in found[at].uses]
             wanted += [(one, end) for one in found[at].later]
@@ -104,19 +107,22 @@ def context(cells: Sequence[str], place: int, code: CodeType, given: Iterable[st
     return Slice([found[at] for at in sorted(chosen)], names, doubt)
 
 
-def binding(found: Sequence[Statement], name: str, end: int, given: bool, own: bool) -> list[int]:
+def binding(found: Sequence[Statement], name: str, end: int, given: bool) -> list[int]:
     """Where a name is bound: last before a place, else first after it, else by any of the star imports.
 
-    What is given, a built-in or the library's own function, is bound only where a student binds something else before.
-    The exercise's own name, when its marked cell does not bind it, comes from below: what is above is a draft.
+    What is given, a built-in or what the exercise needs, is bound elsewhere only where the notebook binds it before.
     """
-    places = [at for at, one in enumerate(found) if name in one.binds and not (given and one.imports)]
+    places = [at for at, one in enumerate(found) if name in one.binds]
     before, after = [at for at in places if at < end], [at for at in places if at >= end]
     if given:
         return before[-1:]
-    if own:
-        return after[:1] or before[-1:]
     return before[-1:] or after[:1] or [at for at, one in enumerate(found) if "*" in one.binds]
+
+
+def elsewhere(found: Sequence[Statement], name: str, end: int) -> list[int]:
+    """Where the exercise's own name is bound when its marked cell is only a mark: below, or else last above it."""
+    places = [at for at, one in enumerate(found) if name in one.binds]
+    return [at for at in places if at >= end][:1] or places[-1:]
 
 
 def changing(found: Sequence[Statement], name: str, end: int) -> Iterator[int]:

@@ -110,11 +110,10 @@ class Attempts:
         places = self.chosen.found.places
         failing = [one for one in self.plan.exercises if one not in wanted and self.marks[one.id].status != "passed"]
         sources = {one: source for one in failing if (source := stand_in(one, *wanted))}
-        ends = [at for at, source in enumerate(self.sources) for one in wanted if matters_to(one, source)]
-        ends += [places[one.id] for one in wanted if one.id in places]
+        end = max(last(one, self.sources, places.get(one.id, 0)) for one in wanted)
         task = self.plan.whole_task(
             {one: places.get(one.id, -1) for one in wanted},
-            self.sources[: max(ends) + 1],
+            self.sources[: end + 1],
             {one.id: (one.name, source, places.get(one.id, -1), one in rebound) for one, source in sources.items()},
             [id for id, mark in self.marks.items() if mark.status == "passed"],
             self.limits.seconds,
@@ -145,16 +144,17 @@ def rank(mark: Mark) -> tuple[int, bool]:
 def bound_in(exercise: Exercise, source: str) -> bool:
     """Whether a cell may bind the exercise's name or check another one, by its text; `fallback` binds nothing new."""
     name = exercise.name
-    binding = (
-        rf"^[ \t]*(?:(?:async[ \t]+)?(?:def|class)[ \t]+{name}\b|(?:\w+[ \t]*[,=][ \t]*)*{name}[ \t]*(?:,|:|=(?!=)))"
-    )
+    definition = rf"(?:async[ \t]+)?(?:def|class)[ \t]+{name}\b"
+    assignment = rf"(?:\w+[ \t]*[,=][ \t]*)*{name}[ \t]*(?:,|:|=(?!=))"
     inline = rf"\b{name}[ \t]*:=|\bas[ \t]+{name}\b"
     other = rf"\bcheck\(\s*['\"]{re.escape(exercise.id)}['\"]\s*,\s*(?!{name}\s*[,)])"
     back = re.compile(rf"[ \t]*{name}[ \t]*=[ \t]*fallback\b")
-    places = re.finditer(f"{binding}|{inline}|{other}", source, re.M)
+    places = re.finditer(rf"^[ \t]*(?:{definition}|{assignment})|{inline}|{other}", source, re.M)
     return any(not back.match(source, place.start()) for place in places)
 
 
-def matters_to(exercise: Exercise, source: str) -> bool:
-    """Whether a cell binds an exercise's name or checks it."""
-    return ("check" in source and exercise.id in source) or bound_in(exercise, source)
+def last(exercise: Exercise, sources: Sequence[str], place: int) -> int:
+    """The last cell that matters to an exercise: its own, that binds its name, or that checks it; if none does, all."""
+    checks = [at for at, source in enumerate(sources) if "check" in source and exercise.id in source]
+    binds = [at for at, source in enumerate(sources) if bound_in(exercise, source)]
+    return max(place, *checks, *binds) if checks else len(sources) - 1
