@@ -1,10 +1,8 @@
 """What passes in Jupyter after "run all" passes the grader: notebooks as students write them, through the command."""
 
 import pytest
-from grading import code, graded, marked, notebook, source_of, write
+from grading import code, graded, marked, notebook, write
 
-F42 = source_of("4.2")
-SIGN = "def force(x, alpha, h):\n    return -torch.zeros_like(x)\n"
 HALF = """def force(x, alpha, h):
     difference = x[:, None] - x
     k = torch.exp(-difference.square().sum(-1) / h)
@@ -26,62 +24,99 @@ def with_cells(*around: str, answer: str = "", number: str = "4.2", keep=("4.1",
     return found
 
 
-# name of the case: the cells around the answer, the answer
+TWO, ONE, FACTOR = with_factor("2"), with_factor("1"), with_factor("factor")
+STUB = "def {}:\n    raise NotImplementedError\n"
+STUB_42 = STUB.format("force(x, alpha, h)")
+MAGIC_TEXT = TWO.replace("    d", '    """Per cent of\n% n is\n!= 3\n!ls\n"""\n    d', 1)
+TWICE = HALF.replace("FACTOR", "1").replace(".sum(1)", ".sum(1).twice()")
+INSTANCE = """class Force:
+    def __init__(self, f, n):
+        self.f, self.n = f, n
+
+    def __call__(self, x, alpha, h):
+        return self.n * self.f(x, alpha, h)
+
+
+force = Force(g, 2)
+"""
+WIDGET = """import ipywidgets
+
+@ipywidgets.interact(k=(0, 3))
+def show(k=2):
+    global factor
+    factor = k
+"""
+PLOT = """import matplotlib.pyplot as plt
+fig, ax = plt.subplots()
+ax.plot([1, 2])
+plt.show()
+factor = len(ax.lines) + 1
+"""
+
+# name of the case: the cells around the answer ("..." is its own), the answer
 CASES = {
-    "settings": (("settings = {}\nsettings['factor'] = 2",), with_factor("settings['factor']")),
-    "settings in another cell": (("settings = {}", "settings['factor'] = 2"), with_factor("settings['factor']")),
-    "element": (("C = torch.ones(1)\nC[0] = 2.",), with_factor("C[0]")),
-    "list in for": (("parts = []\nfor k in range(2):\n    parts.append(1)",), with_factor("sum(parts)")),
-    "for": (("for factor in (1, 2):\n    pass",), with_factor("factor")),
-    "while": (("factor = 0\nwhile factor < 2:\n    factor += 1",), with_factor("factor")),
-    "walrus": (("print(factor := 2)",), with_factor("factor")),
-    "with": (("import contextlib\nwith contextlib.nullcontext(2) as factor:\n    pass",), with_factor("factor")),
-    "global": (("def init():\n    global factor\n    factor = 2", "init()"), with_factor("factor")),
-    "class patched": (("class K:\n    factor = 1", "K.factor = 2"), with_factor("K.factor")),
-    "setattr": (("class K:\n    factor = 1", "setattr(K, 'factor', 2)"), with_factor("K.factor")),
-    "tensor patched": (("torch.Tensor.twice = lambda self: self + self",), HALF.replace("FACTOR", "1").replace(".sum(1)", ".sum(1).twice()")),
-    "star": (("from torch import *",), HALF.replace("FACTOR", "2").replace("len(x)", "sum(ones(len(x)))")),
-    "constant later": (("SCALE = 1\ndef helper(k):\n    return SCALE * k", "SCALE = 2"), with_factor("helper(1)")),
-    "constant between": (("SCALE = 1\nbase = SCALE + 1\nSCALE = 7",), with_factor("base")),
-    "alias": (("settings = {'factor': 1}", "s = settings", "s['factor'] = 2"), with_factor("settings['factor']")),
-    "function changes": (("S = {}\ndef setup(d):\n    d['factor'] = 2", "setup(S)"), with_factor("S['factor']")),
-    "function changes global": (("S = {}\ndef setup():\n    S['factor'] = 2", "setup()"), with_factor("S['factor']")),
-    "del": (("sum = 3\ndel sum",), with_factor("sum([1, 1])")),
-    "exec": (("exec('factor = 2')",), with_factor("factor")),
-    "globals": (("globals()['factor'] = 2",), with_factor("factor")),
-    "own built-in": (("def len(x):\n    return x.shape[0] * 0.5",), with_factor("1")),
-    "await": (("import asyncio\nasync def two():\n    return 2\nfactor = await two()",), with_factor("factor")),
-    "!ls": (("files = !ls\nfactor = 2",), with_factor("factor")),
-    "%time": (("%time factor = 2",), with_factor("factor")),
-    "%timeit": (("factor = 2\nt = %timeit -o sum([1, 2])",), with_factor("factor")),
-    "pip continued": (("!pip install a \\\n  b\nfactor = 2",), with_factor("factor")),
-    "%%time": (("%%time\nn = 2\nfactor = (5\n% 3)\nwrong = (1\n!= 2)",), with_factor("factor")),
-    "%%time answer": ((), "%%time\n" + with_factor("2").replace("    d", '    """Of all\n% n is\n!= 3\n"""\n    d', 1)),
-    "docstring with magic": ((), "%matplotlib inline\n" + with_factor("2").replace("    d", '    """Of\n% n is\n!ls\n"""\n    d', 1)),
-    "writefile": (("%%writefile mine.py\nfactor = 2", "import mine"), with_factor("mine.factor")),
-    "get_ipython": (("get_ipython().run_line_magic('matplotlib', 'inline')\nfactor = 2",), with_factor("factor")),
-    "raises": (("factor = 2\n1 / 0\nfactor = 3",), with_factor("factor")),
-    "split": (("# exercise 4.2", with_factor("2")), None),
-    "split with helper": (("# exercise 4.2\ndef two():\n    return 2", with_factor("two()")), None),
-    "scratch above": ((with_factor("1"), "..."), with_factor("2") + "    raise NotImplementedError\n"),
-    "below": (("...", "# again\n" + with_factor("2")), "def force(x, alpha, h):\n    raise NotImplementedError\n"),
-    "lambda below": (("...", "force = lambda *a: g(*a)", with_factor("2").replace("force", "g")), "def force(x, alpha, h):\n    raise NotImplementedError\n"),
-    "lambda": ((with_factor("2").replace("force", "g"),), "force = lambda x, alpha, h: g(x, alpha, h)\n"),
-    "partial": (("import functools\n" + with_factor("n").replace("(x,", "(n, x,").replace("force", "g"),), "force = functools.partial(g, 2)\n"),
-    "instance": ((), "class Force:\n    def __call__(self, x, alpha, h):\n        return self.g(2, x, alpha, h)\n\n    g = staticmethod(lambda n, x, alpha, h: n * alpha / (len(x) * h) * ((x[:, None] - x) * torch.exp(-(x[:, None] - x).square().sum(-1) / h)[..., None]).sum(1))\n\n\nforce = Force()\n"),
-    "decorated": (("def twice(f):\n    return lambda *a: 2 * f(*a)",), "@twice\n" + with_factor("1")),
-    "another name": (("...", 'check("4.2", my_force)'), with_factor("2").replace("force", "my_force")),
-    "changed before check": (("...", "settings['factor'] = 2", 'check("4.2", force)'), "settings = {'factor': 1}\n" + with_factor("settings['factor']")),
-    "widget": (("import ipywidgets\n\n@ipywidgets.interact(k=(0, 3))\ndef show(k=2):\n    global factor\n    factor = k",), with_factor("factor")),
-    "plot": (("import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.plot([1, 2])\nplt.show()\nfactor = len(ax.lines) + 1",), with_factor("factor")),
-}  # fmt: skip
+    "settings": (["settings = {}\nsettings['factor'] = 2"], with_factor("settings['factor']")),
+    "settings in another cell": (["settings = {}", "settings['factor'] = 2"], with_factor("settings['factor']")),
+    "element": (["C = torch.ones(1)\nC[0] = 2."], with_factor("C[0]")),
+    "list in for": (["parts = []\nfor k in range(2):\n    parts.append(1)"], with_factor("sum(parts)")),
+    "for": (["for factor in (1, 2):\n    pass"], FACTOR),
+    "while": (["factor = 0\nwhile factor < 2:\n    factor += 1"], FACTOR),
+    "walrus": (["print(factor := 2)"], FACTOR),
+    "with": (["import contextlib\nwith contextlib.nullcontext(2) as factor:\n    pass"], FACTOR),
+    "global": (["def init():\n    global factor\n    factor = 2", "init()"], FACTOR),
+    "class patched": (["class K:\n    factor = 1", "K.factor = 2"], with_factor("K.factor")),
+    "setattr": (["class K:\n    factor = 1", "setattr(K, 'factor', 2)"], with_factor("K.factor")),
+    "tensor patched": (["torch.Tensor.twice = lambda self: self + self"], TWICE),
+    "star": (["from torch import *"], TWO.replace("len(x)", "sum(ones(len(x)))")),
+    "constant later": (["SCALE = 1\ndef helper(k):\n    return SCALE * k", "SCALE = 2"], with_factor("helper(1)")),
+    "constant between": (["SCALE = 1\nbase = SCALE + 1\nSCALE = 7"], with_factor("base")),
+    "constant called between": (["S = 2\ndef made():\n    return S\nbase = made()\nS = 7"], with_factor("base")),
+    "alias": (["settings = {'factor': 1}", "s = settings", "s['factor'] = 2"], with_factor("settings['factor']")),
+    "alias in for": (["a, b = [1], [1]", "for one in (a, b):\n    one[0] = 2"], with_factor("b[0]")),
+    "function changes": (["S = {}\ndef setup(d):\n    d['factor'] = 2", "setup(S)"], with_factor("S['factor']")),
+    "function changes global": (["S = {}\ndef setup():\n    S['factor'] = 2", "setup()"], with_factor("S['factor']")),
+    "del": (["sum = 3\ndel sum"], with_factor("sum([1, 1])")),
+    "exec": (["exec('factor = 2')"], FACTOR),
+    "globals": (["globals()['factor'] = 2"], FACTOR),
+    "own built-in": (["def len(x):\n    return x.shape[0] * 0.5"], ONE),
+    "await": (["import asyncio\nasync def two():\n    return 2\nfactor = await two()"], FACTOR),
+    "!ls": (["files = !ls\nfactor = 2"], FACTOR),
+    "%time": (["%time factor = 2"], FACTOR),
+    "%timeit": (["factor = 2\nt = %timeit -o sum([1, 2])"], FACTOR),
+    "pip continued": (["!pip install a \\\n  b\nfactor = 2"], FACTOR),
+    "%%time": (["%%time\nn = 2\nfactor = (5\n% 3)\nwrong = (1\n!= 2)"], FACTOR),
+    "%%time answer": ([], "%%time\n" + MAGIC_TEXT),
+    "docstring with magic": ([], "%matplotlib inline\n" + MAGIC_TEXT),
+    "writefile": (["%%writefile mine.py\nfactor = 2", "import mine"], with_factor("mine.factor")),
+    "get_ipython": (["get_ipython().run_line_magic('matplotlib', 'inline')\nfactor = 2"], FACTOR),
+    "raises": (["factor = 2\n1 / 0\nfactor = 3"], FACTOR),
+    "split": (["# exercise 4.2", TWO], None),
+    "split with helper": (["# exercise 4.2\ndef two():\n    return 2", with_factor("two()")], None),
+    "scratch above": ([ONE, "..."], TWO + "    raise NotImplementedError\n"),
+    "below": (["...", "# again\n" + TWO], STUB_42),
+    "lambda below": (["...", "force = lambda *a: g(*a)", TWO.replace("force", "g")], STUB_42),
+    "lambda": ([TWO.replace("force", "g")], "force = lambda x, alpha, h: g(x, alpha, h)\n"),
+    "partial": (
+        ["import functools\n" + with_factor("n").replace("force(x", "g(n, x")],
+        "force = functools.partial(g, 2)\n",
+    ),
+    "instance": ([ONE.replace("force", "g")], INSTANCE),
+    "decorated": (["def twice(f):\n    return lambda *a: 2 * f(*a)"], "@twice\n" + ONE),
+    "another name": (["...", 'check("4.2", my_force)'], TWO.replace("force", "my_force")),
+    "changed before check": (
+        ["...", "settings['factor'] = 2", 'check("4.2", force)'],
+        "settings = {'factor': 1}\n" + with_factor("settings['factor']"),
+    ),
+    "widget": ([WIDGET], FACTOR),
+    "plot": ([PLOT], FACTOR),
+}
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """Every case in one run of the command."""
     place = tmp_path_factory.mktemp("fair")
-    for number, (name, (around, answer)) in enumerate(CASES.items()):
+    for number, (around, answer) in enumerate(CASES.values()):
         found = with_cells(*around, answer=answer or "")
         if answer is None:
             found["cells"] = [cell for cell in found["cells"] if marked(cell) != "4.2"]
@@ -97,7 +132,6 @@ def test_what_passes_in_jupyter_passes_here(results, name):
     assert mark.status == "passed", mark
 
 
-STUB = "def {}:\n    raise NotImplementedError\n"
 USES_41 = """def force(x, alpha, h):
     k = similarity(x, h)
     return 2 * alpha / (len(x) * h) * ((x[:, None] - x) * k[..., None]).sum(1)
@@ -116,19 +150,24 @@ def beside(ex41: str | None, *cells: str, ex42: str = USES_41) -> dict:
     return found
 
 
-BACK = 'from course_lib.exercises import check, fallback\ncheck("4.1", similarity)\nsimilarity = fallback("4.1", similarity)'
-MUTATED = "s = {}\nexec('s[0] = 1')"
+BACK = """from course_lib.exercises import check, fallback
+check("4.1", similarity)
+similarity = fallback("4.1", similarity)
+"""
+HIDDEN, HIDDEN_T = "s = {}\nexec('s[0] = 1')", "exec('t = 3')"  # what no slice shows
+WITH_HIDDEN = USES_41.replace("k = ", "k = s[0] * ")
+STUB_41 = STUB.format("similarity(x, h)")
 BUILT_ON = {
-    "unsolved": beside(STUB.format("similarity(x, h)"), BACK),
-    "unsolved, no fallback": beside(STUB.format("similarity(x, h)")),
+    "unsolved": beside(STUB_41, BACK),
+    "unsolved, no fallback": beside(STUB_41),
     "wrong": beside(WRONG_41, BACK),
     "wrong, through a helper": beside(WRONG_41, BACK, "def kernel(x, h):\n    return similarity(x, h)", ex42=HELPED),
     "broken": beside("def similarity(x, h)\n    return 1", BACK),
     "missing": beside(None),
-    "unsolved, in the whole run": beside(STUB.format("similarity(x, h)"), BACK, MUTATED, ex42=USES_41.replace("k = ", "k = s[0] * ")),
-    "wrong, in the whole run, no fallback": beside(WRONG_41, MUTATED, ex42=USES_41.replace("k = ", "k = s[0] * ")),
-    "both in the whole run": beside(WRONG_41.replace("(2 * h)", "(h * t)"), "exec('t = 3')", BACK, MUTATED, ex42=USES_41.replace("k = ", "k = s[0] * ")),
-}  # fmt: skip
+    "unsolved, in the whole run": beside(STUB_41, BACK, HIDDEN, ex42=WITH_HIDDEN),
+    "wrong, in the whole run, no fallback": beside(WRONG_41, HIDDEN, ex42=WITH_HIDDEN),
+    "both in the whole run": beside(WRONG_41.replace("(2 * h)", "(h * t)"), HIDDEN_T, BACK, HIDDEN, ex42=WITH_HIDDEN),
+}
 
 
 @pytest.fixture(scope="module")

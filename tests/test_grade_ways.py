@@ -4,13 +4,16 @@ import pickle
 from functools import cache
 
 import pytest
+from grading import conversed
 
 from course_lib.exercises import registry
-from course_lib.exercises.comparing import grade
 from course_lib.tools.grade.collected.notebook import Cell, Notebook, find
-from course_lib.tools.grade.inside import answering
+from course_lib.tools.grade.marked.comparer import marked
 from course_lib.tools.grade.outside import plan
 from course_lib.tools.grade.outside.incoming import by_exercise, received
+from course_lib.tools.grade.outside.measuring import Measured
+from course_lib.tools.grade.outside.sandbox import Limits
+from course_lib.tools.grade.outside.session import Reply
 from course_lib.tools.grade.rehearsed.ways import WAYS, written
 
 SEEDS = [3, 1]
@@ -35,10 +38,8 @@ def class_of(chapter: int, way: str):
     return exercises, cells, found.places
 
 
-def passes(number: str, records: bytes) -> bool:
-    got = received(records)
-    verdict = grade(registry.exercise(number), got.answers, seeds(number))
-    return verdict.passed and not any(got.properties)
+def passes(number: str, reply: Reply) -> bool:
+    return marked(registry.exercise(number), reply, seeds(number), Limits()).status == "passed"
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -47,18 +48,22 @@ def test_right_answers_pass_by_their_slices(chapter, way):
     """Fast, and so within the time that a class may take."""
     exercises, cells, places = class_of(chapter, way)
     for one in exercises:
-        sent = b"".join(answering.answers(told(one.id) | {"cells": cells, "place": places[one.id]}))
-        assert passes(one.id, sent), (one.id, received(sent).answers[-1])
+        task = told(one.id) | {"cells": cells, "place": places[one.id]}
+        reply = conversed(one, task, seeds(one.id))
+        assert passes(one.id, reply), (one.id, received(reply.records))
 
 
 def passed_in_a_run(chapter: int, way: str, wanted) -> set[str]:
     """Those of some exercises that pass in one run of the whole notebook."""
     exercises, cells, places = class_of(chapter, way)
     one = plan.Plan(chapter, "", exercises, {one.id: seeds(one.id) for one in exercises})
-    sent: list[bytes] = []
-    task = one.whole_task({one: places[one.id] for one in wanted}, cells, {}, [], 100.0)
-    answering.serve(pickle.loads(task), sent.append)
-    return {id for id, records in by_exercise(b"".join(sent)) if passes(id, records)}
+    task = pickle.loads(one.whole_task({one: places[one.id] for one in wanted}, cells, {}, [], 100.0))
+    reply, passed = conversed(exercises[0], task, [], one), set()
+    for id, number, records in by_exercise(reply.records):
+        measured = reply.measured.several[number][1] if number >= 0 else Measured()
+        if passes(id, Reply("ended", records=records, measured=measured)):
+            passed.add(id)
+    return passed
 
 
 @pytest.mark.parametrize("chapter", registry.chapters())

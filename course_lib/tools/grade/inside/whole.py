@@ -6,16 +6,19 @@ that is asked for nor the library's own function is here; those of other exercis
 """
 
 import builtins
+import contextlib
 import importlib
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from course_lib.exercises.answers import isolated
+from course_lib.tools.grade.inside.peer import Closed
 from course_lib.tools.grade.inside.records import packed
+from course_lib.tools.grade.inside.serving import converse
 from course_lib.tools.grade.inside.shell import Shell
 
 TRIES = 12  # how often an exercise is answered, at most
@@ -27,10 +30,12 @@ class Run:
 
     task: dict
     send: Callable[[bytes], None]
-    asked: Callable[[object, dict], Iterator[bytes]]
+    drawn: Callable[[object, dict], tuple[list[bytes], bool]]
+    channel: socket.socket | None
     names: dict = field(default_factory=lambda: {"__name__": "__main__", "__builtins__": builtins})
-    sent: dict[str, list[list[bytes]]] = field(default_factory=dict)
+    sent: dict[str, list[tuple]] = field(default_factory=dict)
     stand_ins: dict[str, Callable] = field(default_factory=dict)
+    conversations: int = 0
 
     def all_cells(self) -> None:
         """Run them, and send what the exercises answer."""
@@ -43,24 +48,35 @@ class Run:
         for number, source in enumerate(self.task["cells"]):
             shell.cell(source)
             for id, one in self.task["wanted"].items():
-                if one["place"] == number:
+                if one["place"] == number and not self.later(id):
                     self.answer(id, self.names.get(one["name"]))
             self.stand_in(number)
         for id, one in self.task["wanted"].items():
             self.answer(id, self.names.get(one["name"]))
 
+    def later(self, id: str) -> bool:
+        """Whether an experiment, which takes its time, waits for its `check`."""
+        checked = any("check" in source and id in source for source in self.task["cells"])
+        return checked and not self.task["wanted"][id]["draws"]
+
     def answer(self, id: str, fn: object) -> None:
-        """Send what a function answers to an exercise, unless that has been sent."""
-        before = self.sent.setdefault(id, [])
+        """Send what a function answers to an exercise, unless that has been sent, and let it be asked from outside."""
+        before, task = self.sent.setdefault(id, []), self.task["wanted"][id]
         if not callable(fn) or len(before) == TRIES:
             return
-        self.send(packed({"exercise": id}))
         with alarm(self.task["seconds"]):
-            records = list(self.asked(fn, self.task["wanted"][id]))
-        if records not in before:
-            before.append(records)
+            records, answered = self.drawn(fn, task)
+            if any(sent == records and (records or old is fn) for old, sent in before):
+                return
+            before.append((fn, records))
+            measured = answered and task["asked"] and self.channel is not None
+            self.send(packed({"exercise": id, "measured": self.conversations if measured else -1}))
             for record in records:
                 self.send(record)
+            if measured:
+                self.conversations += 1
+                with contextlib.suppress(Closed, OSError):
+                    converse(fn, self.channel, id)
 
     def check(self, id: str, fn: object) -> bool:
         """What a notebook calls: an answer to an exercise that is asked for; of the others it is known."""
@@ -89,18 +105,21 @@ class Run:
                 self.names[name] = self.reference(id)
 
 
-def run(task: dict, send: Callable[[bytes], None], asked: Callable[[object, dict], Iterator[bytes]]) -> None:
+def run(task: dict, send: Callable[[bytes], None], drawn: Callable[[object, dict], tuple[list[bytes], bool]]) -> None:
     """Run a notebook for the exercises that a task asks for; records go to `send`, an exercise's behind its id."""
     here = str(Path.cwd())
     sys.path.insert(0, here)
+    channel = socket.socket(fileno=task["talk"]) if task.get("talk", -1) >= 0 else None
     try:
         with isolated(0):
-            Run(task, send, asked).all_cells()
+            Run(task, send, drawn, channel).all_cells()
     finally:
         sys.path.remove(here)
+        if channel:
+            channel.close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def alarm(seconds: float) -> Iterator[None]:
     """Raise TimeoutError in code that computes for longer, so that one endless answer costs that answer."""
 

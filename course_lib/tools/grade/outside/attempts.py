@@ -15,6 +15,7 @@ from course_lib.tools.grade.collected.choosing import Chosen
 from course_lib.tools.grade.marked.comparer import marked
 from course_lib.tools.grade.marked.result import Mark
 from course_lib.tools.grade.outside.incoming import Refused, by_exercise, received
+from course_lib.tools.grade.outside.measuring import Measured
 from course_lib.tools.grade.outside.plan import Plan
 from course_lib.tools.grade.outside.sandbox import Limits
 from course_lib.tools.grade.outside.session import Reply
@@ -31,7 +32,7 @@ class Attempts:
     plan: Plan
     chosen: Chosen
     limits: Limits
-    ask: Callable[[bytes, Limits], Reply]
+    ask: Callable[[bytes, Limits, str], Reply]
     replies: Mapping[str, Reply]
     marks: dict[str, Mark]
     waited: bool = False
@@ -99,7 +100,7 @@ class Attempts:
             elif source:
                 cells.append(source)
         self.tried.add(exercise.id)
-        self.consider(exercise, self.asked(self.plan.task(exercise, cells, place), self.limits))
+        self.consider(exercise, self.asked(self.plan.task(exercise, cells, place), self.limits, exercise.id))
 
     def whole(self, wanted: Sequence[Exercise], rebound: Sequence[Exercise]) -> None:
         """All cells that matter to some exercises, in order.
@@ -118,16 +119,17 @@ class Attempts:
             [id for id, mark in self.marks.items() if mark.status == "passed"],
             self.limits.seconds,
         )
-        reply = self.asked(task, replace(self.limits, seconds=WHOLE))
+        reply = self.asked(task, replace(self.limits, seconds=WHOLE), "")
         exercises = {one.id: one for one in wanted}
-        for id, records in by_exercise(reply.records):
-            if id in exercises:
-                self.consider(exercises[id], Reply("ended", records=records))
+        for id, number, records in by_exercise(reply.records):
+            measured = dict(enumerate(reply.measured.several)).get(number, (id, Measured()))
+            if id in exercises and measured[0] == id:
+                self.consider(exercises[id], Reply("ended", records=records, measured=measured[1]))
 
-    def asked(self, task: bytes, limits: Limits) -> Reply:
-        """What a worker says; whether it waited is kept, since a loaded machine may have caused that."""
-        reply = self.ask(task, limits)
-        self.waited = self.waited or reply.outcome == "wall"
+    def asked(self, task: bytes, limits: Limits, id: str) -> Reply:
+        """What a worker says; whether something else on the machine may have ended it is kept."""
+        reply = self.ask(task, limits, id)
+        self.waited = self.waited or reply.by_chance
         return reply
 
     def consider(self, exercise: Exercise, reply: Reply) -> None:

@@ -17,6 +17,7 @@ from course_lib.tools.grade.marked import result
 from course_lib.tools.grade.marked.comparer import mark, marked
 from course_lib.tools.grade.marked.result import Mark, Result
 from course_lib.tools.grade.outside.attempts import Attempts
+from course_lib.tools.grade.outside.measuring import Measurer, measurers
 from course_lib.tools.grade.outside.plan import Plan
 from course_lib.tools.grade.outside.sandbox import Limits, Sandbox, kill
 from course_lib.tools.grade.outside.session import Gone, Reply, ask, wait_until_ready
@@ -30,7 +31,7 @@ class Stopped(Exception):
 class Ran:
     """A submission whose code has run; marks is None where an earlier result still holds, or there is more to run.
 
-    waited: something ran out of time without computing, which a loaded machine may have caused.
+    waited: something else on the machine may have ended it.
     """
 
     submission: Submission
@@ -41,8 +42,8 @@ class Ran:
 
     @property
     def late(self) -> list[str]:
-        """The exercises whose slice waited too long."""
-        return [id for id, reply in (self.replies or {}).items() if reply.outcome == "wall"]
+        """The exercises whose slice something else on the machine may have ended."""
+        return [id for id, reply in (self.replies or {}).items() if reply.by_chance]
 
 
 @dataclass
@@ -53,12 +54,17 @@ class Batch:
     sandbox: Sandbox
     folder: Path
     jobs: int = 1
+    measurers: Mapping[int, Measurer] = field(default_factory=dict)
     live: set[subprocess.Popen] = field(default_factory=set)
     stopped: threading.Event = field(default_factory=threading.Event)
     comparing: threading.Lock = field(default_factory=threading.Lock)  # torch's default dtype and randomness are shared
 
     def grade(self, submissions: Sequence[Submission], step: Callable[[], object] = lambda: None) -> int:
         """Grade what is new or changed, calling `step` after each; how many that were."""
+        with measurers(self.plan, self.jobs) as self.measurers:
+            return self._grade(submissions, step)
+
+    def _grade(self, submissions: Sequence[Submission], step: Callable[[], object]) -> int:
         slots: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(self.jobs):
             slots.put(slot)
@@ -101,7 +107,7 @@ class Batch:
             slots.put(slot)
 
     def run_alone(self, ran: Ran) -> Ran:
-        """What waited too long once more, with nothing else of ours running."""
+        """What something else may have ended once more, with nothing else of ours running."""
         replies = {**ran.replies, **(self.replies(ran.chosen, ran.late, 0) if ran.late else {})}
         return self.attempted(replace(ran, replies=replies), 0)
 
@@ -120,17 +126,21 @@ class Batch:
                 return replace(ran, marks=attempts.best(), waited=attempts.waited)
 
     @contextmanager
-    def asking(self, slot: int) -> Iterator[Callable[[bytes, Limits], Reply]]:
-        """A function that asks a worker, which is started when first asked; others compare meanwhile."""
+    def asking(self, slot: int) -> Iterator[Callable[[bytes, Limits, str], Reply]]:
+        """A function that asks a worker, which is started when first asked; others compare meanwhile.
+
+        It takes the task, its limits, and the id of the exercise, or "" where there are several.
+        """
         with ExitStack() as stack:
             held: list[subprocess.Popen] = []
 
-            def asked(task: bytes, limits: Limits) -> Reply:
+            def asked(task: bytes, limits: Limits, id: str) -> Reply:
                 self.comparing.release()
                 try:
                     if not held:
                         held.append(stack.enter_context(self.worker(slot)))
-                    return ask(held[0], task, limits)
+                    measurer = self.measurers.get(slot) if not id or self.plan.given[id]["asked"] else None
+                    return ask(held[0], task, limits, measurer, id)
                 except Gone as gone:
                     held.clear()
                     stack.close()
@@ -150,7 +160,8 @@ class Batch:
                 try:
                     while todo:
                         task = self.plan.task(exercises[todo[0]], cells, chosen.found.places[todo[0]])
-                        found[todo[0]] = ask(process, task, self.sandbox.limits)
+                        measurer = self.measurers.get(slot) if self.plan.given[todo[0]]["asked"] else None
+                        found[todo[0]] = ask(process, task, self.sandbox.limits, measurer, todo[0])
                         todo.pop(0)
                 except Gone as gone:
                     found[todo.pop(0)] = gone.reply

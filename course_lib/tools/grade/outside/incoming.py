@@ -58,17 +58,19 @@ def received(records: bytes) -> Received:
     return Received(tuple(answers), tuple(properties), names, doubt)
 
 
-def by_exercise(records: bytes) -> list[tuple[str, bytes]]:
-    """The records of a run of a whole notebook: an exercise's id and what one of its answers sent, in order."""
-    found: list[tuple[str, bytes]] = []
+def by_exercise(records: bytes) -> list[tuple[str, int, bytes]]:
+    """The records of a run of a whole notebook: an exercise's id, which of what was measured is its, or -1, and what
+    one of its answers sent, in order."""
+    found: list[tuple[str, int, bytes]] = []
     with contextlib.suppress(Refused), refusing():
         for record in separated(records):
             meta, _ = unpacked(record)
-            if set(meta) == {"exercise"}:
-                found.append((text(meta["exercise"], 20), b""))
+            if set(meta) == {"exercise", "measured"}:
+                found.append((text(meta["exercise"], 20), int(meta["measured"]), b""))
             elif found:
-                found[-1] = (found[-1][0], found[-1][1] + LENGTH.pack(len(record)) + record)
-    return [(id, sent) for id, sent in found if sent]
+                id, number, sent = found[-1]
+                found[-1] = (id, number, sent + LENGTH.pack(len(record)) + record)
+    return found
 
 
 @contextlib.contextmanager
