@@ -1,4 +1,4 @@
-"""Kernels: how alike two particles are, 1 where they coincide."""
+"""Kernels: how alike two particles are, 1 where they coincide; computed in float32 or better, halves too."""
 
 import math
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from course_lib.metrics import squared_distances
+from course_lib.metrics.checks import precise
 
 
 def flatten(x: Tensor) -> Tensor:
@@ -19,6 +20,7 @@ def median_bandwidth(d2: Tensor) -> Tensor:
     Where the median is 0 (most particles coincide) the mean takes its place, and 1 where that is 0 too, so that the
     kernel stays finite. Raises ValueError at N = 1. Source: Liu and Wang (2016), section 5.
     """
+    d2 = precise(d2, "median_bandwidth: d2")
     N = len(d2)
     if N < 2:
         raise ValueError(f"median_bandwidth: the median rule needs at least 2 particles, got {N}; raise N or pass h.")
@@ -44,6 +46,7 @@ def radial(phi: Tensor, h: Tensor | float | None = None) -> Tensor:
     """
     if phi.ndim != 2 or phi.shape[1] != 2:
         raise ValueError(f"radial: points of the plane have shape (N, 2), got {tuple(phi.shape)}.")
+    phi = precise(phi, "radial: phi")
     return _gaussian(_squared_angles(torch.atan2(phi[:, 1], phi[:, 0])), h)
 
 
