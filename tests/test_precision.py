@@ -1,4 +1,4 @@
-"""Half precision: kernels, forces, distances and metrics at the first noise level, against float64 on the same numbers."""
+"""Half precision: kernels, forces, distances and metrics at the first noise level, against float64 of the same."""
 
 import pytest
 import torch
@@ -82,5 +82,7 @@ def test_candidates_of_a_half_are_chosen_by_distance():
 def test_numbers_that_cannot_work_get_a_sentence(dtype):
     x = torch.ones(3, 2).to(dtype)
     for function in (rbf, radial, metrics.squared_distances):
-        with pytest.raises(ValueError, match=f"must be float16, bfloat16, float32 or float64, got {dtype}"):
+        with pytest.raises(
+            ValueError, match="must be (a tensor of floating-point numbers|float16, bfloat16, float32 or)"
+        ):
             function(x)

@@ -50,7 +50,7 @@ def sampler(
 def best_of(run: Callable[[Tensor], Tensor], loss: Callable[[Tensor], Tensor], candidates: Tensor) -> Tensor:
     """The best seed of M for each particle, tried without gradients, (M, N, *shape) -> (N, *shape)."""
     values = torch.stack([loss(run(z)) for z in candidates])  # (M, N)
-    return candidates[values.argmin(0), torch.arange(candidates.shape[1])]
+    return candidates[values.argmin(0).to(candidates.device), torch.arange(candidates.shape[1])]
 
 
 def success_of_best(loss: Tensor, hit: Tensor, n: int) -> float:
@@ -65,5 +65,5 @@ def success_of_best(loss: Tensor, hit: Tensor, n: int) -> float:
     k = torch.arange(1, M - n + 2, dtype=torch.float64)  # places that the best of n can have
     log_ways = torch.lgamma(M - k + 1) - torch.lgamma(M - k - n + 2) - math.lgamma(n)
     log_all = math.lgamma(M + 1) - math.lgamma(M - n + 1) - math.lgamma(n + 1)
-    ranked = hit[loss.argsort(stable=True)][: len(k)].double()
+    ranked = hit.cpu()[loss.cpu().argsort(stable=True)][: len(k)].double()
     return float(((log_ways - log_all).exp() * ranked).sum())

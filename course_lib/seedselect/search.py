@@ -111,7 +111,7 @@ class _Objective:
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             x = self.run(z)
-            values = wide(self.loss(x))
+            values = wide(self.loss(x)).to(z.device)
             if values.shape != (len(z),):
                 raise ValueError(
                     f"seedselect: the loss must give one number for each of the {len(z)} particles, got "
