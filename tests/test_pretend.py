@@ -3,13 +3,14 @@
 import dataclasses
 import re
 
+import inspected
 import numpy as np
+import pretend
+import pretend_chapters
 import pytest
+import recipes
 import torch
 
-import inspected
-import pretend
-import recipes
 from course_lib import devices
 from course_lib.denoisers import MLPDenoiser, cfg, interval, ring
 from course_lib.features import Oracle, load_clip, load_network
@@ -185,29 +186,25 @@ def test_the_waits_are_seen():
         assert not pretend.waits
 
 
-def refused() -> dict:
-    """What a GPU refuses, by name."""
-    x, here = torch.ones(3, device="pretend"), torch.ones(3)
-    return {
-        "two devices": lambda: x + here,
-        "an index there": lambda: here[x.long()],
-        "values from here": lambda: x.index_put_((torch.tensor([0, 1]),), here[:2]),
-        "select with an index from here": lambda: x.index_select(0, torch.tensor([0])),
-        "cat": lambda: torch.cat([x, here]),
-        "numpy": lambda: x.numpy(),
-        "a generator of the CPU": lambda: torch.randn(3, device="pretend", generator=torch.Generator()),
-        "float64": lambda: x.double(),
-        "into a tensor of the CPU": lambda: here.add_(x),
-    }
+REFUSED = {  # of a tensor on the device and one on the CPU
+    "two devices": lambda x, here: x + here,
+    "an index there": lambda x, here: here[x.long()],
+    "values from here": lambda x, here: x.index_put_((torch.tensor([0, 1]),), here[:2]),
+    "select with an index from here": lambda x, here: x.index_select(0, torch.tensor([0])),
+    "cat": lambda x, here: torch.cat([x, here]),
+    "numpy": lambda x, here: x.numpy(),
+    "a generator of the CPU": lambda x, here: torch.randn(3, device="pretend", generator=torch.Generator()),
+    "float64": lambda x, here: x.double(),
+    "into a tensor of the CPU": lambda x, here: here.add_(x),
+}
 
 
-def test_what_a_gpu_refuses_is_refused():
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_gpu_refuses_is_refused(name):
     with pretend.accelerator(without=NO_FLOAT64):
-        for name, call in refused().items():
-            with pytest.raises((RuntimeError, TypeError)):
-                call()
-                pytest.fail(f"{name} passes")
-        x = torch.ones(3, device="pretend")
+        x, here = torch.ones(3, device="pretend"), torch.ones(3)
+        with pytest.raises((RuntimeError, TypeError)):
+            REFUSED[name](x, here)
         assert float((x * torch.tensor(2.0)).sum()) == 6  # a number may mix
 
 
@@ -240,6 +237,16 @@ def test_the_device_of_a_loader(monkeypatch):
     assert devices.chosen() == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert devices.chosen() == torch.device("cuda")
+
+
+def test_every_chapter_from_the_eighth_on_runs_here(root):
+    """Each in exactly one of the test files, whichever chapters there are."""
+    files = sorted((root / "tests").glob("test_pretend_chapters_*.py"))
+    assert len(files) == pretend_chapters.FILES
+    assert all(f"share({k})" in path.read_text() for k, path in enumerate(files, 1))
+    shared = [path.name for k in range(1, len(files) + 1) for path in pretend_chapters.share(k)]
+    assert len(shared) >= 5
+    assert sorted(shared) == [p.name for p in sorted((root / "solutions").glob("*.ipynb")) if int(p.name[:2]) >= 8]
 
 
 def test_the_rule_is_written_once(root):
