@@ -24,6 +24,14 @@ def chapters() -> list[Path]:
     return [path for path in sorted((ROOT / "solutions").glob("*.ipynb")) if int(path.stem[:2]) >= FIRST]
 
 
+FILES = 4  # test files that share the chapters, so that no worker runs them all
+
+
+def share(k: int) -> list[Path]:
+    """The chapters of test file k."""
+    return chapters()[k - 1 :: FILES]
+
+
 def text_of(cell) -> list[str]:
     """What a cell printed and displayed as text, in order."""
     outputs = [o for o in joined(cell.outputs) if o.output_type != "error"]
@@ -48,3 +56,12 @@ def differences(path: Path, run) -> list[tuple[str, list[str], list[str]]]:
     tagged = [(old, new) for old, new in pairs if KEPT_TAG in old.metadata.get("tags", [])]
     assert tagged, f"{path.name} keeps no output to compare with"
     return [(o.source.split("\n")[0], text_of(o), text_of(n)) for o, n in tagged if text_of(o) != text_of(n)]
+
+
+def assert_runs_unchanged(path: Path, folder: Path) -> None:
+    """No cell fails, and what the tagged cells print is what was committed after a run on the CPU."""
+    run = executed(path, folder)
+    assert "pretend:0" in "".join(text for cell in run.cells if cell.cell_type == "code" for text in text_of(cell)), (
+        f"{path.stem} does not say on which device it ran"
+    )
+    assert differences(path, run) == []
