@@ -2,7 +2,9 @@
 
 import queue
 import subprocess
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -12,10 +14,12 @@ from pathlib import Path
 from course_lib.exercises.declare import Exercise
 from course_lib.tools.environment import Problem
 from course_lib.tools.grade.collected.choosing import Chosen, choose
+from course_lib.tools.grade.collected.notebook import Notebook, find
 from course_lib.tools.grade.collected.submissions import Submission
 from course_lib.tools.grade.marked import result
 from course_lib.tools.grade.marked.comparer import mark, marked
-from course_lib.tools.grade.marked.result import Mark, Result
+from course_lib.tools.grade.marked.result import Mark, Result, fingerprint
+from course_lib.tools.grade.outside.measuring import Measurer, measurers
 from course_lib.tools.grade.outside.plan import Plan
 from course_lib.tools.grade.outside.sandbox import Sandbox, kill
 from course_lib.tools.grade.outside.session import Gone, Reply, ask, wait_until_ready
@@ -35,8 +39,8 @@ class Ran:
 
     @property
     def waited(self) -> list[str]:
-        """The exercises that ran out of time without computing, which a loaded machine may have caused."""
-        return [id for id, reply in (self.replies or {}).items() if reply.outcome == "wall"]
+        """The exercises that something else on the machine may have ended."""
+        return [id for id, reply in (self.replies or {}).items() if reply.by_chance]
 
 
 @dataclass
@@ -47,11 +51,18 @@ class Batch:
     sandbox: Sandbox
     folder: Path
     jobs: int = 1
+    measurers: Mapping[int, Measurer] = field(default_factory=dict)
+    log: Callable[[str], object] = sys.stderr.write
     live: set[subprocess.Popen] = field(default_factory=set)
+    failed: list[str] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def grade(self, submissions: Sequence[Submission], step: Callable[[], object] = lambda: None) -> int:
         """Grade what is new or changed, calling `step` after each; how many that were."""
+        with measurers(self.plan, self.jobs) as self.measurers:
+            return self._grade(submissions, step)
+
+    def _grade(self, submissions: Sequence[Submission], step: Callable[[], object]) -> int:
         slots: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(self.jobs):
             slots.put(slot)
@@ -83,17 +94,32 @@ class Batch:
 
     def run(self, submission: Submission, slots: queue.SimpleQueue) -> Ran:
         """Read one submission and run its exercises, unless it has a result."""
-        chosen = choose(submission, self.plan.exercises)
+        try:
+            chosen = choose(submission, self.plan.exercises)
+        except Exception as error:
+            return self.given_up(submission, error)
         if self.kept(submission, chosen):
             return Ran(submission, chosen, None)
         slot = slots.get()
         try:
             return Ran(submission, chosen, self.replies(chosen, list(chosen.found.places), slot))
+        except (Stopped, Problem, OSError):
+            raise
+        except Exception as error:
+            return self.given_up(submission, error)
         finally:
             slots.put(slot)
 
+    def given_up(self, submission: Submission, error: Exception) -> Ran:
+        """A submission that the grader itself failed on: a sentence for the student, the traceback for maintainers."""
+        self.failed.append(submission.name)
+        self.log(f"{submission.key}\n{''.join(traceback.format_exception(error))}\n")
+        nothing = Notebook()
+        said = f"The grader failed on this submission ({type(error).__name__}), which is not your fault: please say so."
+        return Ran(submission, Chosen("", "", nothing, find(nothing, self.plan.exercises), (said,)), {})
+
     def run_alone(self, ran: Ran) -> Ran:
-        """The exercises that waited too long once more, with nothing else of ours running."""
+        """The exercises that something else may have ended once more, with nothing else of ours running."""
         return replace(ran, replies={**ran.replies, **self.replies(ran.chosen, ran.waited, 0)})
 
     def replies(self, chosen: Chosen, ids: Sequence[str], slot: int) -> dict[str, Reply]:
@@ -106,7 +132,8 @@ class Batch:
                 try:
                     while todo:
                         task = self.plan.task(exercises[todo[0]], cells, chosen.found.places[todo[0]])
-                        found[todo[0]] = ask(process, task, self.sandbox.limits)
+                        measurer = self.measurers.get(slot) if self.plan.given[todo[0]]["asked"] else None
+                        found[todo[0]] = ask(process, task, self.sandbox.limits, measurer, todo[0])
                         todo.pop(0)
                 except Gone as gone:
                     found[todo.pop(0)] = gone.reply
@@ -143,14 +170,22 @@ class Batch:
         """Compare and write one result."""
         if ran.replies is None:
             return
+        try:
+            marks = self.marks(ran)
+        except Exception as error:
+            ran = self.given_up(ran.submission, error)
+            marks = self.marks(ran)
+        result.write(self.folder, result_of(self.plan, ran.submission, ran.chosen, marks))
+
+    def marks(self, ran: Ran) -> dict[str, Mark]:
+        """The mark of each exercise."""
         limits, found = self.sandbox.limits, ran.chosen.found
-        marks = {
+        return {
             one.id: marked(one, ran.replies[one.id], self.plan.seeds[one.id], limits)
             if one.id in found.places
             else absent(one, ran.chosen)
             for one in self.plan.exercises
         }
-        result.write(self.folder, result_of(self.plan, ran.submission, ran.chosen, marks))
 
 
 def absent(exercise: Exercise, chosen: Chosen) -> Mark:
@@ -162,4 +197,5 @@ def absent(exercise: Exercise, chosen: Chosen) -> Mark:
 def result_of(plan: Plan, submission: Submission, chosen: Chosen, marks: Mapping[str, Mark]) -> Result:
     """The result of one submission."""
     about = (submission.key, submission.name, chosen.file, chosen.digest)
-    return Result(*about, plan.term, plan.chapter, dict(marks), list(chosen.problems))
+    of_system = (submission.system, submission.number)
+    return Result(*about, fingerprint(plan.term), plan.chapter, dict(marks), list(chosen.problems), *of_system)
