@@ -23,11 +23,13 @@ def main(parsed: argparse.Namespace) -> int:
         evaluate(parsed)
     except (ValueError, FileNotFoundError, FloatingPointError) as error:
         return _stopped(str(error))
+    except torch.cuda.OutOfMemoryError:
+        return _stopped("the GPU's memory is too small for this chunk; begin a new --out with a smaller --chunk.")
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         return _stopped(
-            f"could not write{where} ({error.strerror or error}); make room and run the same command again: "
-            "finished pictures are kept."
+            f"could not write{where} ({error.strerror or error}); make room, or see who may write there, and run the "
+            "same command again: finished pictures are kept."
         )
     except KeyboardInterrupt:
         return _stopped("stopped; run the same command again to go on: finished pictures are kept.")

@@ -112,6 +112,8 @@ def _made(kind: type, table: dict, file: str):
 
 def _checked(protocol: Protocol, file: str) -> Protocol:
     """The protocol, with the number of pictures worked out; raises ValueError with one sentence."""
+    if not isinstance(protocol.artists, list) or protocol.artists and not _texts(dict(enumerate(protocol.artists))):
+        raise ValueError(f"{file}: artists must be a list of names, got {protocol.artists!r}.")
     values = dict(vars(protocol))
     values["pictures"] = protocol.pictures or protocol.seeds * len(protocol.artists)
     values["shard"] = protocol.shard or protocol.group
@@ -125,7 +127,8 @@ def _checked(protocol: Protocol, file: str) -> Protocol:
         (made.embedding not in ("world", "inception"), f"embedding must be world or inception, got {made.embedding}"),
         (len(set(map(slug, names))) < len(names), "two sets have one name"),
         (not _texts(made.prompts) or len(set(map(slug, made.prompts))) < len(made.prompts), "needs [prompts] by name"),
-        (not _texts(dict(enumerate(made.artists))) and made.artists, "artists must be a list of names"),
+        (_unfit(made.each, artist=""), "each may hold {prompt} and {artist}, and no other braces"),
+        (_unfit(made.all, artists=""), "all may hold {prompt} and {artists}, and no other braces"),
     ):
         if wrong:
             raise ValueError(f"{file}: {sentence}.")
@@ -136,6 +139,15 @@ def _checked(protocol: Protocol, file: str) -> Protocol:
 
 def _texts(table: object) -> bool:
     return isinstance(table, dict) and bool(table) and all(isinstance(t, str) and t.strip() for t in table.values())
+
+
+def _unfit(template: str, **names: str) -> bool:
+    """Whether a text with braces asks for other names than the prompt's and these."""
+    try:
+        template.format(prompt="", **names)
+    except (KeyError, IndexError, ValueError, AttributeError):
+        return True
+    return False
 
 
 def _check_set(one: PictureSet, protocol: Protocol, file: str) -> None:

@@ -55,6 +55,7 @@ class Reader:
                     kept.setdefault("clip", []).append(seen)
                     kept.setdefault("score", []).append(clip_score(seen, self.clip.texts([text])))
                 yield images
+                del images  # before the next is made
 
         for part in features.streamed(passing(), self.embeddings):
             for kind, values in zip(KINDS, part.values(), strict=True):
