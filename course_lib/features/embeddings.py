@@ -8,8 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from course_lib.features.images import resize_clean
-from course_lib.features.latents import channel_mean, precision, upper_triangle
+from course_lib.devices import handed
+from course_lib.features.images import checked, resize_clean
+from course_lib.features.latents import channel_mean, upper_triangle
 
 Blocks = tuple[Tensor, Tensor, Tensor]
 
@@ -63,7 +64,7 @@ class Embedding:
     """A network and what is taken from its blocks: pictures (N, 3, H, W) in [-1, 1] -> (N, dim), differentiable.
 
     Pictures of another size are resized to the network's as clean-fid does; `.name` says network and head.
-    Raises ValueError for anything but three channels.
+    They move to the network, and the features stay there. Raises ValueError for what is no picture in [-1, 1].
     """
 
     network: BlockNetwork
@@ -106,12 +107,12 @@ def gram_style(network: BlockNetwork) -> Embedding:
 
 
 def blocks_of(network: BlockNetwork, images: Tensor) -> Blocks:
-    """The blocks of a network on pictures of any size, resized where they have to be."""
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"Embedding: pictures have shape (N, 3, H, W), got {tuple(images.shape)}.")
+    """The blocks of a network on pictures of any size, where it is, resized where they have to be."""
+    images = checked(images, "Embedding")
+    images = images.to(next(network.parameters()).device)
     if tuple(images.shape[2:]) != (network.size, network.size):
         images = resize_clean(images, network.size)
-    return network.blocks(images.to(precision(network)))
+    return network.blocks(handed(images, network))
 
 
 @torch.no_grad()

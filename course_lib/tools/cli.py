@@ -29,6 +29,9 @@ def parser() -> argparse.ArgumentParser:
     tiny = commands.add_parser("train-tiny", help="train the shipped small Stable Diffusion from nothing")
     add_tiny_arguments(tiny)
     tiny.set_defaults(run=run_train_tiny)
+    style = commands.add_parser("train-style", help="train the style classifier for the latents of a model")
+    add_style_arguments(style)
+    style.set_defaults(run=run_train_style)
     get = commands.add_parser("get", help="download a model of the registry, for instance sd2")
     get.add_argument("name", metavar="NAME", help="its name in the table of book/models.md")
     get.set_defaults(run=run_get)
@@ -64,6 +67,20 @@ def add_tiny_arguments(tiny: argparse.ArgumentParser) -> None:
     tiny.add_argument("--device", help="cuda or cpu (default: a GPU where there is one)")
     tiny.add_argument("--scale", type=float, default=1.0, help="multiplies the steps of every part (default 1)")
     tiny.add_argument("--only", help="train no further than this part")
+
+
+def add_style_arguments(style: argparse.ArgumentParser) -> None:
+    """What `course train-style` can be told."""
+    style.add_argument("--model", default="tiny", help="what StableDiffusion.load takes (default tiny)")
+    style.add_argument("--artists", type=Path, metavar="FILE", help="one name a line; tiny has styles of its own")
+    style.add_argument("--subjects", type=Path, metavar="FILE", help="one a line: prompts are SUBJECT by ARTIST")
+    style.add_argument("--seeds", type=int, default=1, help="pictures of each prompt (default 1)")
+    style.add_argument("--levels", type=int, default=20, help="steps a picture takes (default 20)")
+    style.add_argument("--w", type=float, default=8.0, help="guidance weight of the pictures (default 8)")
+    style.add_argument("--steps", type=int, default=8000, help="training steps of 64 latents (default 8000)")
+    style.add_argument("--work", type=Path, default=Path("_build/style"), help="what is under way; taken up again")
+    style.add_argument("--out", type=Path, required=True, help="the file to write, NAME.safetensors")
+    style.add_argument("--device", help="cuda or cpu (default: a GPU where there is one)")
 
 
 def add_class_arguments(made: argparse.ArgumentParser) -> None:
@@ -130,6 +147,10 @@ def run_precompute(parsed: argparse.Namespace) -> int:
 
 def run_train_tiny(parsed: argparse.Namespace) -> int:
     return run_with_extra("train-tiny", "course_lib.tools.train_tiny.command", "sd", parsed)
+
+
+def run_train_style(parsed: argparse.Namespace) -> int:
+    return run_with_extra("train-style", "course_lib.tools.train_style.command", "sd", parsed)
 
 
 def run_get(parsed: argparse.Namespace) -> int:

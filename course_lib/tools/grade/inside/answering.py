@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from course_lib.exercises.answers import Answer, run
 from course_lib.tools.grade.inside.cells import built
-from course_lib.tools.grade.inside.records import encode, packed
+from course_lib.tools.grade.inside.records import encode
+from course_lib.tools.grade.inside.serving import serve
 
 
 class Library(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -54,7 +55,7 @@ def installed(modules: Mapping) -> Iterator[None]:
 
 
 def answers(task: dict) -> Iterator[bytes]:
-    """The records of one exercise: an answer for each draw, up to the first that is none, then the properties."""
+    """The records of one exercise: an answer for each draw, up to the first that is none; then it is asked outside."""
     with installed(task["modules"]):
         fn, problem = built(task)
         if problem:
@@ -66,10 +67,8 @@ def answers(task: dict) -> Iterator[bytes]:
             yield encode(answer)
             if answer.problem not in ("", "mutated"):
                 return
-        for source in task["properties"]:
-            holds = defined(source)
-            for seed, inputs in task["draws"]:
-                yield packed({"property": broken(fn, holds, inputs, seed)})
+        if task["asked"]:
+            serve(fn, task["talk"])
 
 
 def answered(fn: Callable, inputs: tuple, call: Callable | None, seed: int) -> Answer:
@@ -86,15 +85,3 @@ def defined(named: tuple[str, str]) -> Callable:
     names: dict = {}
     exec(source, names)
     return names[name]
-
-
-def broken(fn: Callable, holds: Callable, inputs: tuple, seed: int) -> str:
-    """The sentence of a property that a function does not have on these inputs, or ""."""
-    said = []
-
-    def tried(*given):
-        said.append(holds(fn, given) or "")
-        return 0
-
-    answer = answered(tried, inputs, None, seed)
-    return str(said[0]) if said else f"On a special case your code raised {answer.detail or answer.problem}."

@@ -19,6 +19,7 @@ from course_lib.tools.grade.collected.submissions import Submission
 from course_lib.tools.grade.marked import result
 from course_lib.tools.grade.marked.comparer import mark, marked
 from course_lib.tools.grade.marked.result import Mark, Result, fingerprint
+from course_lib.tools.grade.outside.measuring import Measurer, measurers
 from course_lib.tools.grade.outside.plan import Plan
 from course_lib.tools.grade.outside.sandbox import Sandbox, kill
 from course_lib.tools.grade.outside.session import Gone, Reply, ask, wait_until_ready
@@ -38,8 +39,8 @@ class Ran:
 
     @property
     def waited(self) -> list[str]:
-        """The exercises that ran out of time without computing, which a loaded machine may have caused."""
-        return [id for id, reply in (self.replies or {}).items() if reply.outcome == "wall"]
+        """The exercises that something else on the machine may have ended."""
+        return [id for id, reply in (self.replies or {}).items() if reply.by_chance]
 
 
 @dataclass
@@ -51,19 +52,26 @@ class Batch:
     folder: Path
     jobs: int = 1
     log: Callable[[str], object] = sys.stderr.write
+    measurers: Mapping[int, Measurer] = field(default_factory=dict)
     live: set[subprocess.Popen] = field(default_factory=set)
     failed: list[str] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def grade(self, submissions: Sequence[Submission], step: Callable[[], object] = lambda: None) -> int:
         """Grade what is new or changed, calling `step` after each; how many that were."""
+        with measurers(self.plan, self.jobs) as self.measurers:
+            return self._grade(submissions, step)
+
+    def _grade(self, submissions: Sequence[Submission], step: Callable[[], object]) -> int:
         slots: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(self.jobs):
             slots.put(slot)
         graded, again = 0, []
         with ThreadPoolExecutor(self.jobs) as pool:
             try:
-                for future in as_completed([pool.submit(self.run, one, slots) for one in submissions]):
+                for future in as_completed(
+                    [pool.submit(self.guarded, one, self.run, one, slots) for one in submissions]
+                ):
                     ran = future.result()
                     graded += ran.replies is not None
                     if ran.waited:
@@ -76,7 +84,7 @@ class Batch:
                 pool.shutdown(cancel_futures=True)
                 raise
         for ran in sorted(again, key=lambda ran: ran.submission.key):
-            self.finish(self.run_alone(ran))
+            self.finish(self.guarded(ran.submission, self.run_alone, ran))
             step()
         return graded
 
@@ -88,21 +96,23 @@ class Batch:
 
     def run(self, submission: Submission, slots: queue.SimpleQueue) -> Ran:
         """Read one submission and run its exercises, unless it has a result."""
-        try:
-            chosen = choose(submission, self.plan.exercises)
-        except Exception as error:
-            return self.given_up(submission, error)
+        chosen = choose(submission, self.plan.exercises)
         if self.kept(submission, chosen):
             return Ran(submission, chosen, None)
         slot = slots.get()
         try:
             return Ran(submission, chosen, self.replies(chosen, list(chosen.found.places), slot))
+        finally:
+            slots.put(slot)
+
+    def guarded(self, submission: Submission, work: Callable[..., Ran], *given) -> Ran:
+        """What `work` gives; a fault of the grader's own costs this submission and no other."""
+        try:
+            return work(*given)
         except (Stopped, Problem, OSError):
             raise
         except Exception as error:
             return self.given_up(submission, error)
-        finally:
-            slots.put(slot)
 
     def given_up(self, submission: Submission, error: Exception) -> Ran:
         """A submission that the grader itself failed on: a sentence for the student, the traceback for maintainers."""
@@ -113,7 +123,7 @@ class Batch:
         return Ran(submission, Chosen("", "", nothing, find(nothing, self.plan.exercises), (said,)), {})
 
     def run_alone(self, ran: Ran) -> Ran:
-        """The exercises that waited too long once more, with nothing else of ours running."""
+        """The exercises that something else may have ended once more, with nothing else of ours running."""
         return replace(ran, replies={**ran.replies, **self.replies(ran.chosen, ran.waited, 0)})
 
     def replies(self, chosen: Chosen, ids: Sequence[str], slot: int) -> dict[str, Reply]:
@@ -126,7 +136,8 @@ class Batch:
                 try:
                     while todo:
                         task = self.plan.task(exercises[todo[0]], cells, chosen.found.places[todo[0]])
-                        found[todo[0]] = ask(process, task, self.sandbox.limits)
+                        measurer = self.measurers.get(slot) if self.plan.given[todo[0]]["asked"] else None
+                        found[todo[0]] = ask(process, task, self.sandbox.limits, measurer, todo[0])
                         todo.pop(0)
                 except Gone as gone:
                     found[todo.pop(0)] = gone.reply

@@ -9,7 +9,7 @@ from functools import cached_property
 from course_lib.exercises import registry
 from course_lib.exercises.comparing import answer_of, draw, grade, number
 from course_lib.exercises.declare import Exercise
-from course_lib.exercises.portable import call_source, prelude, property_sources
+from course_lib.exercises.portable import call_source, prelude
 from course_lib.tools.environment import Problem
 from course_lib.tools.grade.outside.library import modules
 
@@ -73,15 +73,20 @@ def fair(exercise: Exercise, seeds: Sequence[int]) -> bool:
     return right and not any(passes(wrong.fn) for wrong in exercise.wrong)
 
 
+def measured_outside(exercise: Exercise) -> bool:
+    """Whether anything of an exercise is measured by measuring.py."""
+    return exercise.outside or bool(exercise.properties)
+
+
 def told(exercise: Exercise, seeds: Sequence[int]) -> dict:
     """What a worker needs of an exercise: no reference, no wrong answer, no tolerance."""
-    call = (exercise.call.__name__, call_source(exercise)) if exercise.call else None
+    call = (exercise.call.__name__, call_source(exercise)) if exercise.beside else None
     return {
         "id": exercise.id,
         "name": exercise.name,
         "modules": modules(exercise),
         "prelude": prelude(exercise),
         "call": call,
-        "properties": property_sources(exercise),
-        "draws": [(number(exercise, seed), draw(exercise, seed)) for seed in seeds],
+        "draws": [] if exercise.outside else [(number(exercise, seed), draw(exercise, seed)) for seed in seeds],
+        "asked": measured_outside(exercise),
     }
