@@ -159,7 +159,9 @@ def test_a_grader_that_is_killed_leaves_no_process_and_whole_results(tmp_path, b
     grader = subprocess.Popen(line, env=os.environ | {"PYTHONPATH": str(ROOT)}, **quiet)
     os.close(outward)
     assert read_exactly(inward, 2) == b"xx"
-    while len(below := children(grader.pid)) < 3:  # bubblewrap, the worker, the exercise: a matter of microseconds
+    while (
+        len(below := children(grader.pid)) < 4
+    ):  # what measures, bubblewrap, the worker, the exercise: a matter of microseconds
         assert grader.poll() is None, "the grader has ended before it was killed"
     handles = [os.pidfd_open(pid) for pid in below]
     grader.send_signal(number)
@@ -217,7 +219,8 @@ def test_only_what_is_new_or_changed_is_graded(small, tmp_path):
     assert len(result.read_all(tmp_path / "results")) == 4
 
 
-def test_an_exercise_that_waited_too_long_is_run_again_alone(small, tmp_path):
+@pytest.mark.parametrize("lost", [Reply("wall"), Reply("gone"), Reply("killed", signal.SIGKILL)])
+def test_an_exercise_that_something_else_may_have_ended_is_run_again_alone(small, tmp_path, lost):
     """With nothing else of ours running; the second answer counts."""
     asked, active, most = [], [0], [0]
 
@@ -227,7 +230,7 @@ def test_an_exercise_that_waited_too_long_is_run_again_alone(small, tmp_path):
         asked.append((chosen.file[:3], tuple(ids), active[0]))
         active[0] -= 1
         first = len(asked) <= 3
-        return {id: Reply("wall" if id == "4.2" and first and chosen.file[:3] != "bob" else "stopped") for id in ids}
+        return {id: lost if id == "4.2" and first and chosen.file[:3] != "bob" else Reply("stopped") for id in ids}
 
     steps = []
     assert batch_of(tmp_path, replies).grade(submissions(small), lambda: steps.append(1)) == 3
@@ -257,7 +260,7 @@ def lost(monkeypatch):
     """What was asked of which worker."""
     asked = []
 
-    def ask(process, task, limits):
+    def ask(process, task, limits, measurer, id):
         number = task["id"]
         asked.append((process, number))
         if number == "4.2":
@@ -276,7 +279,7 @@ def test_a_worker_that_is_lost_costs_the_exercise_that_ran(lost, tmp_path):
         plan.Plan(4, "x", registry.exercises(4)[:3], dict.fromkeys(("4.1", "4.2", "4.3"), [1])), Fake(), tmp_path / "r"
     )
     one.grade(submissions(tmp_path / "class"))
-    assert lost == [("worker 1", "4.1"), ("worker 1", "4.2"), ("worker 2", "4.3")]
+    assert lost == [("worker 1", "4.1"), ("worker 1", "4.2"), ("worker 2", "4.3"), ("worker 3", "4.2")]
     [marks] = [one.exercises for one in result.read_all(tmp_path / "r")]
     assert marks["4.2"].sentence == "Your code ended the process that runs it: leave the other processes alone."
     assert {marks["4.1"].sentence, marks["4.3"].sentence} == {
@@ -313,7 +316,7 @@ def test_a_batch_that_is_given_up_while_code_runs_writes_nothing_of_it(lost, mon
     write(tmp_path / "class" / "a.ipynb", notebook("4.1"))
     one = Batch(plan.Plan(4, "x", registry.exercises(4)[:1], {"4.1": [1]}), Fake(), tmp_path / "r")
 
-    def ask(process, task, limits):
+    def ask(process, task, limits, measurer, id):
         one.stopped.set()
         raise Gone(Reply("gone"), "")
 

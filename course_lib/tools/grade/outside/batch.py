@@ -51,8 +51,8 @@ class Batch:
     sandbox: Sandbox
     folder: Path
     jobs: int = 1
-    log: Callable[[str], object] = sys.stderr.write
     measurers: Mapping[int, Measurer] = field(default_factory=dict)
+    log: Callable[[str], object] = sys.stderr.write
     live: set[subprocess.Popen] = field(default_factory=set)
     failed: list[str] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
