@@ -126,7 +126,7 @@ def add_grade_arguments(grade: argparse.ArgumentParser) -> None:
 def add_gradescope_arguments(scope: argparse.ArgumentParser) -> None:
     """What `course gradescope` can be told."""
     scope.add_argument("--chapter", type=int, required=True)
-    scope.add_argument("--seed", required=True, metavar="TERM", help="any text: decides the hidden inputs")
+    scope.add_argument("--seed", metavar="TERM", help="decides the hidden inputs (default: one is made)")
     scope.add_argument("--out", type=Path, default=Path("autograder.zip"), help="default: autograder.zip")
     when = ("visible", "after_due_date", "after_published", "hidden")
     scope.add_argument("--visibility", choices=when, default="visible", help="when students see results")

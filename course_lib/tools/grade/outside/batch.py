@@ -76,7 +76,9 @@ class Batch:
         graded, again, _ = 0, [], self.plan.given  # drawn once, before there are threads
         with ThreadPoolExecutor(self.jobs) as pool:
             try:
-                for future in as_completed([pool.submit(self.run, one, slots) for one in submissions]):
+                for future in as_completed(
+                    [pool.submit(self.guarded, one, self.run, one, slots) for one in submissions]
+                ):
                     ran = future.result()
                     graded += ran.replies is not None
                     if ran.waited:
@@ -89,7 +91,7 @@ class Batch:
                 pool.shutdown(cancel_futures=True)
                 raise
         for ran in sorted(again, key=lambda ran: ran.submission.key):
-            self.finish(self.run_alone(ran))
+            self.finish(self.guarded(ran.submission, self.run_alone, ran))
             step()
         return graded
 
@@ -101,21 +103,24 @@ class Batch:
 
     def run(self, submission: Submission, slots: queue.SimpleQueue) -> Ran:
         """Read one submission and run its exercises, unless it has a result."""
-        try:
-            chosen = choose(submission, self.plan.exercises)
-        except Exception as error:
-            return self.given_up(submission, error)
+        chosen = choose(submission, self.plan.exercises)
         if self.kept(submission, chosen):
             return Ran(submission, chosen, None)
         slot = slots.get()
         try:
-            return self.tried(submission, lambda: self._run(submission, chosen, slot))
+            ran = Ran(submission, chosen, self.replies(chosen, list(chosen.found.places), slot))
+            return replace(ran, waited=True) if ran.late else self.attempted(ran, slot)
         finally:
             slots.put(slot)
 
-    def _run(self, submission: Submission, chosen: Chosen, slot: int) -> Ran:
-        ran = Ran(submission, chosen, self.replies(chosen, list(chosen.found.places), slot))
-        return replace(ran, waited=True) if ran.late else self.attempted(ran, slot)
+    def guarded(self, submission: Submission, work: Callable[..., Ran], *given) -> Ran:
+        """What `work` gives; a fault of the grader's own costs this submission and no other."""
+        try:
+            return work(*given)
+        except (Stopped, Problem, OSError):
+            raise
+        except Exception as error:
+            return self.given_up(submission, error)
 
     def given_up(self, submission: Submission, error: Exception) -> Ran:
         """A submission that the grader itself failed on: a sentence for the student, the traceback for maintainers."""
@@ -128,20 +133,8 @@ class Batch:
 
     def run_alone(self, ran: Ran) -> Ran:
         """What something else may have ended once more, with nothing else of ours running."""
-        return self.tried(ran.submission, lambda: self._run_alone(ran))
-
-    def _run_alone(self, ran: Ran) -> Ran:
         replies = {**ran.replies, **(self.replies(ran.chosen, ran.late, 0) if ran.late else {})}
         return self.attempted(replace(ran, replies=replies), 0)
-
-    def tried(self, submission: Submission, way: Callable[[], Ran]) -> Ran:
-        """What came of a submission; a fault of ours in it is given up, and what concerns the class is raised."""
-        try:
-            return way()
-        except (Stopped, Problem, OSError):
-            raise
-        except Exception as error:
-            return self.given_up(submission, error)
 
     def attempted(self, ran: Ran, slot: int) -> Ran:
         """With the marks, and what else was tried for them; one submission at a time is compared with references."""
