@@ -116,6 +116,7 @@ def numeric(values, name: str, dtype: torch.dtype | None = None) -> Tensor:
     try:
         x = torch.as_tensor(values)
         if not x.is_complex() and x.dtype != torch.bool:
+            values = x.cpu() if x.device.type != "cpu" and dtype == torch.float64 else values  # not all devices have it
             return torch.as_tensor(values, dtype=dtype)
     except (TypeError, ValueError, RuntimeError):
         pass

@@ -154,7 +154,7 @@ class State(NamedTuple):
 
 def _per_level(values: Corrections | Tau, sigmas: Tensor, check: Callable, name: str) -> list:
     """One number for each level, from one number for all, a list of T, or a function of the level."""
-    levels = sigmas[:-1].cpu()
+    levels = sigmas[:-1]
     if callable(values):
         values = [values(sigma) for sigma in levels]
     elif isinstance(values, str) or not (isinstance(values, Sequence) or getattr(values, "ndim", 0)):
@@ -166,10 +166,10 @@ def _per_level(values: Corrections | Tau, sigmas: Tensor, check: Callable, name:
 
 
 def _levels(sigmas: Tensor, x: Tensor) -> Tensor:
-    """The levels (T + 1,) beside the particles and in their dtype; raises ValueError where they do not decrease."""
+    """The levels (T + 1,) on the CPU in the particles' dtype; raises ValueError where they do not decrease."""
     if not (isinstance(x, Tensor) and x.is_floating_point() and x.ndim and len(x)):
         raise ValueError(f"trajectory: x must be a tensor (N, *shape) of floating-point numbers, got {shown(x)}.")
-    sigmas = numeric(sigmas, "trajectory: sigmas").to(device=x.device, dtype=x.dtype)
+    sigmas = numeric(sigmas, "trajectory: sigmas").to(device="cpu", dtype=x.dtype)
     if sigmas.ndim != 1 or len(sigmas) < 2 or not (sigmas[1:] < sigmas[:-1]).all() or sigmas[-1] < 0:
         raise ValueError("trajectory: sigmas must be at least two levels, strictly decreasing and not negative.")
     if sigmas[0].isinf():
@@ -190,8 +190,9 @@ def trajectory(
     """The loop: at each level `corrections` Langevin steps (1.7), then a prediction step; yields a State per level.
 
     x (N, *shape) at sigmas[0]; sigmas (T + 1,) decreasing -> T states. corrections and tau are a number, T of them, or
-    a function of the level. It obeys the caller's gradient mode. Raises ValueError for levels that do not decrease and
-    FloatingPointError as soon as a particle is no longer finite.
+    a function of the level. Levels stay on the CPU, where asking for one waits for no device. It obeys the caller's
+    gradient mode. Raises ValueError for levels that do not decrease and FloatingPointError as soon as a particle is no
+    longer finite: the one answer a level that the host waits for, so that the sentence names the level where it was.
     """
     sigmas = _levels(sigmas, x)
     counts = _per_level(corrections, sigmas, whole, "trajectory: corrections")

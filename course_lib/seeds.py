@@ -84,6 +84,7 @@ def select_from_many(phi: Tensor, n: int, first: int = 0) -> Tensor:
     finite(shaped(phi, "select_from_many: phi", "(M, d)", 2, least=0), "select_from_many: phi")
     if not 1 <= n <= len(phi) or not 0 <= first < len(phi):
         raise ValueError(f"select_from_many: needs 1 <= n <= M and 0 <= first < M = {len(phi)}, got {n=}, {first=}.")
+    phi = phi.to(torch.promote_types(phi.dtype, torch.float32))  # squares of a half may overflow
     chosen, distance = [first], (phi - phi[first]).square().sum(1)
     distance[first] = -1
     while len(chosen) < n:
@@ -97,10 +98,10 @@ def select_from_many(phi: Tensor, n: int, first: int = 0) -> Tensor:
 def chi_nll(z: Tensor) -> Tensor:
     """|z|**2 / 2 - (d - 1) log |z|: minus the log density of a seed's length, but for a constant (6.5), -> (N,).
 
-    Its minimum is at |z| = sqrt(d - 1). Computed in float64: in float32 its terms cancel to about .01 at d = 16,384.
+    Its minimum is at |z| = sqrt(d - 1). In float64 on the CPU: in float32 its terms cancel to about .01 at d = 16,384.
     """
     _seeds(z, "chi_nll: z")
-    d, r2 = z[0].numel(), z.flatten(1).double().square().sum(1)
+    d, r2 = z[0].numel(), z.flatten(1).cpu().double().square().sum(1)
     if not (r2 > 0).all():
         raise ValueError("chi_nll: a seed of length 0 has no logarithm; draw another one.")
     return r2 / 2 - (d - 1) / 2 * r2.log()
@@ -110,17 +111,18 @@ def chi_nll(z: Tensor) -> Tensor:
 def chi_score(z: Tensor) -> Tensor:
     """How many standard deviations a seed's length is off its mean, (|z| - E|z|) / sd (6.4), (N, *shape) -> (N,).
 
-    E|z| = sqrt(2) Gamma((d + 1) / 2) / Gamma(d / 2), about sqrt(d - 1/2), with standard deviation about .707; float64.
+    E|z| = sqrt(2) Gamma((d + 1) / 2) / Gamma(d / 2), about sqrt(d - 1/2), with standard deviation about .707.
+    In float64 and on the CPU.
     """
     d = _seeds(z, "chi_score: z")[0].numel()
     mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
-    return (z.flatten(1).double().norm(dim=1) - mean) / math.sqrt(d - mean**2)
+    return (z.flatten(1).cpu().double().norm(dim=1) - mean) / math.sqrt(d - mean**2)
 
 
 @typed
 def gaussian_kl(z: Tensor) -> Tensor:
     """d KL(N(z_bar, s_z**2) | N(0, 1)), by a seed's coordinates (6.12), (N, *shape) -> (N,)."""
-    flat = _seeds(z, "gaussian_kl: z").flatten(1)
+    flat = _seeds(z, "gaussian_kl: z").flatten(1).to(torch.promote_types(z.dtype, torch.float32))
     mean, variance = flat.mean(1), flat.var(1, unbiased=False)
     if not (variance > 0).all():
         raise ValueError("gaussian_kl: a seed whose coordinates are all equal is infinitely far; draw another one.")
@@ -134,7 +136,7 @@ def combined(z: Tensor, weights: Tensor | Sequence[float] | None = None) -> Tens
     Again standard normal for independent seeds; their mean is too short by sqrt(K). Source: Bodin et al. (2024).
     """
     _seeds(z, "combined: z")
-    w = torch.ones(len(z)) if weights is None else finite(numeric(weights, "combined: weights"), "combined: weights")
-    if w.ndim != 1 or len(w) != len(z) or not w.square().sum() > 0:
+    w = torch.ones(len(z)) if weights is None else numeric(weights, "combined: weights").cpu()
+    if w.ndim != 1 or len(w) != len(z) or not 0 < w.square().sum() < torch.inf:
         raise ValueError(f"combined: needs one weight for each of the {len(z)} seeds, not all 0, got {tuple(w.shape)}.")
     return torch.tensordot(w.to(z) / w.to(z).norm(), z, dims=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from course_lib import models
+from course_lib import devices, memory, models
 from course_lib.checks import numeric, shaped, shown, typed, whole
 from course_lib.denoisers import Denoiser
 from course_lib.samplers import Corrections, Step, Tau, ddim, sample
@@ -50,10 +50,11 @@ class StableDiffusion:
         """A model by its name in the registry ("tiny", "sd2"), a folder, or the id of a hub repository.
 
         "auto" is Stable Diffusion 2 where its weights and a GPU with enough memory are here, else tiny. A name never
-        downloads, an id (owner/name or owner/name@revision) does. device: a GPU where there is one, else the CPU;
-        dtype: float16 on a GPU, float32 for tiny and on the CPU. Raises FileNotFoundError for a model that is not here.
+        downloads, an id (owner/name or owner/name@revision) does. device: COURSE_DEVICE, else a GPU where there is one,
+        else the CPU; dtype: float16 on a GPU, float32 for tiny and on the CPU. Raises FileNotFoundError for a model,
+        ValueError for a device that is not here.
         """
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = devices.chosen(device)
         name, folder = models.locate(str(name), device)
         if dtype is None:
             dtype = torch.float32 if name == "tiny" or device.type == "cpu" else torch.float16
@@ -106,7 +107,8 @@ class StableDiffusion:
 
         Raises ValueError for a level .1 % or more beyond the schedule's ends.
         """
-        level = torch.as_tensor(sigma, dtype=torch.float64).detach().cpu().flatten()
+        level = sigma.detach().cpu().double() if isinstance(sigma, Tensor) else torch.tensor(sigma, dtype=torch.float64)
+        level = level.flatten()
         first, last = self._sigmas[0], self._sigmas[-1]
         for one in level[~((level > 0.999 * first) & (level < 1.001 * last))]:  # NaN is one
             raise ValueError(
@@ -128,7 +130,8 @@ class StableDiffusion:
         return self._sigmas[t].float().reshape(n, 1, 1, 1).to(self.device)
 
     def start(self, noise: Tensor, sigmas: Tensor) -> Tensor:
-        """Latents at the first level from standard normal noise as the pipeline has them, sqrt(1 + sigma**2) eps."""
+        """Latents at the first level, where the network is, from standard normal noise, sqrt(1 + sigma**2) eps."""
+        noise = noise.to(self.device)
         return (1 + sigmas[0] ** 2).sqrt().to(noise) * noise
 
     @torch.no_grad()
@@ -162,21 +165,23 @@ class StableDiffusion:
         text and negative are one string, N strings or embeddings (1 or N, tokens, width); w a number or a function of
         sigma. Where w is 1 the negative half is not computed. The network sees at most `chunk` particles at a time.
         The denoiser takes one level, or one for each particle, (N, 1, 1, 1), as training needs it; then w is a number.
-        Equal to `cfg` of two prompts. Raises ValueError when the prompts are neither one nor N,
-        and for embeddings or particles of another shape than the network's.
+        A level on the CPU, as `trajectory` passes it, waits for no device. Equal to `cfg` of two prompts. Raises
+        ValueError when the prompts are neither one nor N, and for embeddings or particles of another shape than the
+        network's.
         """
-        width, dtype = self.pipe.unet.config.cross_attention_dim, self.pipe.unet.dtype
+        width = self.pipe.unet.config.cross_attention_dim
         for name, one in (("text", text), ("negative", negative)):
             if isinstance(one, Tensor):
                 shaped(one, f"prompt: {name}", f"(1 or N, tokens, {width})", 3, width)
-        positive, other = ((p if isinstance(p, Tensor) else self.embed(p)).to(dtype) for p in (text, negative))
+        both = (p if isinstance(p, Tensor) else self.embed(p) for p in (text, negative))
+        positive, other = (devices.handed(embeddings, self.pipe.unet) for embeddings in both)
 
         def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
             if x.ndim != 4 or x.shape[1] != self.shape[0]:
                 raise ValueError(f"StableDiffusion: x must be latents (N, {self.shape[0]}, h, w), got {shown(x)}.")
-            weight = w(sigma) if callable(w) else w
+            weight, x = w(sigma) if callable(w) else w, x.to(positive.device)
             own = torch.as_tensor(sigma).numel() > 1  # one level a particle
-            levels = [sigma.float()] if own else []
+            levels = [sigma.to(x.device, torch.float32)] if own else []
 
             def guided(x: Tensor, positive: Tensor, other: Tensor, *levels: Tensor) -> Tensor:
                 if weight == 1:
@@ -190,15 +195,24 @@ class StableDiffusion:
         return denoiser
 
     def encode(self, images: Tensor, chunk: int | None = None) -> Tensor:
-        """Images in [-1, 1], (N, 3, H, W), to latents (N, 4, h, w): the mean of the autoencoder's posterior (8.2)."""
+        """Images in [-1, 1], (N, 3, H, W), to latents (N, 4, h, w): the mean of the autoencoder's posterior (8.2).
+
+        At most `chunk` at a time, as many as fit by default.
+        """
         vae = self.pipe.vae
-        mean = _in_chunks(lambda part: vae.encode(part).latent_dist.mean, chunk, images.to(vae.dtype))
+        chunk = memory.pictures_at_once(vae, images[0, 0].numel()) if chunk is None else chunk
+        mean = _in_chunks(lambda part: vae.encode(part).latent_dist.mean, chunk, devices.handed(images, vae))
         return mean.float() * vae.config.scaling_factor
 
     def decode(self, latents: Tensor, chunk: int | None = None) -> Tensor:
-        """Latents to images (8.2), (N, 4, h, w) -> (N, 3, H, W), in [-1, 1] but for a little over- and undershoot."""
+        """Latents to images (8.2), (N, 4, h, w) -> (N, 3, H, W), in [-1, 1] but for a little over- and undershoot.
+
+        At most `chunk` at a time, as many as fit by default.
+        """
         vae = self.pipe.vae
-        z = latents.to(vae.dtype) / vae.config.scaling_factor
+        pixels = latents[0, 0].numel() * 4 ** (len(vae.config.block_out_channels) - 1)
+        chunk = memory.pictures_at_once(vae, pixels) if chunk is None else chunk
+        z = devices.handed(latents, vae) / vae.config.scaling_factor
         return _in_chunks(lambda part: vae.decode(part).sample, chunk, z).float()
 
     @torch.no_grad()
@@ -239,7 +253,7 @@ class StableDiffusion:
         denoiser, sigmas = self.prompt(positive, negative, w, chunk), self.levels(steps) if sigmas is None else sigmas
         if method is not None:
             denoiser = method(denoiser)
-        x = self.start(noise.to(self.device), sigmas)
+        x = self.start(noise, sigmas)
         x = sample(denoiser, x, sigmas, step, corrections, tau, draws.randn_like)
         z = x.float() * float((1 + sigmas[-1] ** 2).rsqrt())  # the pipeline's last latents have this scale
         return self.decode(z, chunk).clamp(-1, 1) if decode else z

@@ -549,21 +549,25 @@ def settle_by_noise_alone(denoiser, x, sigma, calls, randn_like=torch.randn_like
 
 
 def call_settle(fn, x, s, runs):
-    """One mode at the origin of width s * sigma, in several runs (sigma, calls); counts what the denoiser is asked."""
+    """How far from their modes particles end up, in several runs (sigma, calls); counts what the denoiser is asked.
+
+    The modes have width s * sigma and lie 20 sigma apart, so that without the denoiser nobody knows where they are.
+    """
     answer = {}
     for i, (sigma, calls) in enumerate(runs):
-        asked, drawn, slope = [], [], s**2 / (s**2 + 1)
+        asked, drawn, slope, far = [], [], s**2 / (s**2 + 1), 10 * sigma
 
-        def denoiser(x, sigma, asked=asked, slope=slope):
+        def denoiser(x, sigma, asked=asked, slope=slope, far=far):
             asked.append(1)
-            return slope * x
+            return slope * x + (1 - slope) * far * x.sign()
 
         def randn_like(x, drawn=drawn):
             drawn.append(1)
             return torch.randn_like(x)
 
-        end = torch.as_tensor(fn(denoiser, s * sigma * x, sigma, calls, randn_like))
-        answer |= {f"run {i}": end, f"calls {i}": len(asked), f"noises {i}": len(drawn)}
+        start = far * (2.0 * (torch.rand_like(x) < 0.5) - 1) + s * sigma * x
+        end = torch.as_tensor(fn(denoiser, start, sigma, calls, randn_like))
+        answer |= {f"run {i}": end - far * end.sign(), f"calls {i}": len(asked), f"noises {i}": len(drawn)}
     return answer
 
 

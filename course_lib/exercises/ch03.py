@@ -6,7 +6,7 @@ import torch
 
 from course_lib import metrics
 from course_lib.exercises.declare import Exercise, Question, Wrong
-from course_lib.exercises.draws import normal, whole
+from course_lib.exercises.draws import normal, real, whole
 
 
 def shares(g, M):
@@ -154,12 +154,22 @@ def nearest_sample(x, centres, radius):
 
 
 def points_and_centres(g):
-    """Twelve points, two far out, around five of seven centres, so that the three numbers always differ."""
-    angle = 2 * torch.pi * torch.arange(7, dtype=torch.float64) / 7
-    centres = torch.stack([angle.cos(), angle.sin()], 1)[torch.randperm(7, generator=g)]
-    x = centres[torch.tensor([0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4])] + 0.03 * normal(g, 12, 2)
-    x[8:] = 1.5 * x[8:]  # beyond the radius of its centre, and within it where the radius is not squared
-    return x[torch.randperm(12, generator=g)], centres, 0.27 + 0.1 * torch.rand((), generator=g).item()
+    """Points on some of seven or more centres and beside others, so that the three numbers always differ.
+
+    A point beside its centre is beyond the radius, and within it where the radius is not squared. The numbers of modes
+    and of points, and the scale of everything, are drawn.
+    """
+    M, scale = whole(g, 7, 9), real(g, 0.4, 1.1)
+    angle = 2 * torch.pi * torch.arange(M, dtype=torch.float64) / M
+    centres = torch.stack([angle.cos(), angle.sin()], 1)[torch.randperm(M, generator=g)]
+    on = [0] * whole(g, 3, 5) + [1] * whole(g, 2, 4) + [2] * whole(g, 0, 2)
+    beside = [3] * whole(g, 1, 3) + [4] * whole(g, 1, 2) + [5] * whole(g, 0, 1)
+    away = torch.cat([0.02 + 0.2 * torch.rand(len(on), generator=g), torch.full((len(beside),), 0.5)]).double()
+    turn = 2 * torch.pi * torch.rand(len(away), generator=g, dtype=torch.float64)
+    direction = torch.stack([turn.cos(), turn.sin()], 1)
+    direction[len(on) :] = centres[beside]  # outwards, away from the other centres
+    x = scale * (centres[on + beside] + away[:, None] * direction)
+    return x[torch.randperm(len(x), generator=g)], scale * centres, scale * real(g, 0.27, 0.37)
 
 
 THREE = Exercise(

@@ -6,7 +6,7 @@ import torch
 
 from course_lib import features, metrics
 from course_lib.exercises.declare import Exercise, Question, Wrong
-from course_lib.exercises.draws import normal, whole
+from course_lib.exercises.draws import normal, real, whole
 
 
 def cloud(g, n, d):
@@ -881,13 +881,13 @@ def one_sampler(a, b, draws=1000):
 
 
 def paired_batches(g):
-    """40 prompts with a favourite kind each, 64 pictures of each sampler: most of the prompt's kind, the rest of a kind
-    that the batch settled on."""
-    R, n = 40, 64
+    """Prompts with a favourite kind each, 64 pictures of each sampler: most of the prompt's kind, the rest of a kind
+    that the batch settled on. How many prompts and how often a batch strays are drawn, so that the error is too."""
+    R, n = int(20 * 12 ** real(g, 0, 1)), 64
     weights = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.5])
     own = torch.multinomial(weights, R, True, generator=g)[:, None]
-    sets = []
-    for share in (0.85, 0.75):
+    sets, strays = [], real(g, 0.2, 0.5)
+    for share in (1 - 0.6 * strays, 1 - strays):
         settled = torch.multinomial(torch.ones(6), R, True, generator=g)[:, None]
         sets.append(torch.where(torch.rand(R, n, generator=g) < share, own, settled))
     return tuple(sets)
@@ -930,7 +930,7 @@ DIFFERENCE = Exercise(
         Wrong(lambda a, b: error_of_difference(a, b) ** 2, VARIANCE),
         Wrong(lambda a, b: error_of_difference(a, b, 200) / 200**0.5, BY_DRAWS),
     ],
-    draws=3,
+    draws=4,
     home="",
 )
 
@@ -939,7 +939,7 @@ DIFFERENCE = Exercise(
 NUMBERS = ("precision", "recall", "density", "coverage", "rke")
 NAMES = "The second and the third answer must be two different ones of precision, recall, density, coverage and rke."
 INDEX = "The first answer must hold 100 whole numbers that are rows of the pool."
-WORTHY = "Your set is worth something: it holds more than ten different good pictures."
+WORTHY = "Your set is worth something: more than ten of its hundred rows are good pictures; `good` marks them."
 HONEST = "Your set does not fool that number: honest sets score higher on average."
 BLIND = "The number that you call as a witness notices nothing: honest sets score as low as yours."
 
@@ -952,20 +952,30 @@ def score(name, real, fake):
     return getattr(metrics, name)(real, fake, 5)
 
 
-def game(real, pool, good):
-    """The density by a hundred copies of the picture that lies in most balls."""
+def in_balls(real, pool):
+    """How many of the balls of the reference hold each picture of the pool."""
     radius = torch.cdist(real, real).sort(1).values[:, 5]
-    balls = (torch.cdist(pool, real) <= radius).sum(1)
-    return balls.argmax().repeat(100), "density", "coverage"
+    return (torch.cdist(pool, real) <= radius).sum(1)
+
+
+def game(real, pool, good):
+    """The density by a hundred copies of the picture, not a good one, that lies in most balls."""
+    return in_balls(real, pool).masked_fill(good, -1).argmax().repeat(100), "density", "coverage"
 
 
 def rubbish(real, pool, good, victim="recall", witness="precision"):
-    return (~good).nonzero()[:100, 0], victim, witness
+    """What lies far from all that is real."""
+    away = torch.cdist(pool, real).min(1).values.masked_fill(good, -1)
+    return away.argsort(descending=True)[:100], victim, witness
 
 
-def some_copies(real, pool, good, victim="precision", witness="recall"):
-    inside = (torch.cdist(pool, real) <= torch.cdist(real, real).sort(1).values[:, 5]).any(1) & good
+def blurred_copies(real, pool, good, victim="precision", witness="recall"):
+    inside = (in_balls(real, pool) > 0) & ~good
     return inside.nonzero()[:3, 0].repeat(34)[:100], victim, witness
+
+
+def without_good(real, pool, good):
+    return in_balls(real, pool).masked_fill(~good, -1).argmax().repeat(100), "density", "coverage"
 
 
 def honest_set(real, pool, good):
@@ -973,23 +983,24 @@ def honest_set(real, pool, good):
 
 
 def real_and_pool(g):
-    """100 real pictures of five kinds in five features, a pool of 200 good ones and 150 of no kind, mixed."""
+    """100 real pictures of five kinds in five features, and a pool: 200 good ones, 130 of no kind, and 20 blurred ones,
+    which lie near the middle of a kind."""
     centres = 2.0 * normal(g, 5, 5)
-    draw = lambda n: centres[torch.randint(5, (n,), generator=g)] + 0.7 * normal(g, n, 5)  # noqa: E731
-    pool, good = torch.cat([draw(200), 6.0 * normal(g, 150, 5)]), torch.arange(350) < 200
+    draw = lambda n, s=0.7: centres[torch.randint(5, (n,), generator=g)] + s * normal(g, n, 5)  # noqa: E731
+    pool, good = torch.cat([draw(200), 6.0 * normal(g, 130, 5), draw(20, 0.4)]), torch.arange(350) < 200
     order = torch.randperm(350, generator=g)
     return draw(100), pool[order], good[order]
 
 
 def accept_game(answer, inputs):
-    """At most ten good pictures, the victim not under the mean of ten honest sets, the witness under all of them."""
+    """At most ten rows of good pictures, the victim not under the mean of ten honest sets, the witness under all of them."""
     real, pool, good = inputs
     index, victim, witness = answer
     if victim not in NUMBERS or witness not in NUMBERS or victim == witness:
         return NAMES
     if index.shape != (100,) or index.is_floating_point() or index.min() < 0 or index.max() >= len(pool):
         return INDEX
-    if len(index[good[index]].unique()) > 10:
+    if good[index].sum() > 10:
         return WORTHY
     g = torch.Generator().manual_seed(0)
     rows = good.nonzero()[:, 0]
@@ -1015,15 +1026,16 @@ GAME = Exercise(
     accept=accept_game,
     right=[
         rubbish,
-        some_copies,
+        blurred_copies,
         lambda real, pool, good: rubbish(real, pool, good, victim="rke", witness="density"),
-        lambda real, pool, good: some_copies(real, pool, good, witness="rke"),
+        lambda real, pool, good: blurred_copies(real, pool, good, witness="rke"),
     ],
     wrong=[
         Wrong(honest_set, WORTHY),
         Wrong(lambda real, pool, good: rubbish(real, pool, good, victim="coverage"), HONEST),
         Wrong(lambda real, pool, good: rubbish(real, pool, good, witness="rke"), BLIND),
     ],
+    draws=3,
     home="",
 )
 

@@ -815,10 +815,14 @@ def placed(D, size):
     return guided(D, Groups(size, Above(2.0, Repulsion(1.0, features=rule_of_thirds, on="x0"))), relative=0.25)
 
 
-def call_placed(fn, seed):
-    """30 sets of eight maps, a spot at one of nine places on a light or, rarely, dark ground: gains on plain sets."""
-    spots = GaussianMixture(2 * torch.eye(9), 0.2)
-    grounds = GaussianMixture(torch.tensor([[1.0], [-1.0]]).expand(2, 9), 0.2, torch.tensor([0.8, 0.2]))
+def call_placed(fn, pattern, seed):
+    """30 sets of eight maps, a spot at one of nine places on a light or, rarely, dark ground: gains on plain sets.
+
+    All maps carry a pattern that is drawn, (2, 9), so that only the denoiser knows where the modes are.
+    """
+    spots = GaussianMixture(2 * torch.eye(9) + pattern[0], 0.2)
+    grounds = torch.tensor([[1.0], [-1.0]]) + pattern[1]
+    grounds = GaussianMixture(grounds, 0.2, torch.tensor([0.8, 0.2]))
     calls = [0]
 
     def D(x, sigma):
@@ -905,7 +909,7 @@ PLACED = Exercise(
     equation="(10.3), (10.4)",
     name="placed",
     reference=placed,
-    inputs=lambda g: (whole(g, 0, 2**31 - 1),),
+    inputs=lambda g: (0.7 * normal(g, 2, 9), whole(g, 0, 2**31 - 1)),
     call=call_placed,
     accept=accept_placed,
     right=[placed_by_hand, placed_early],

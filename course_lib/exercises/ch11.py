@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib import features, seedselect
-from course_lib.denoisers import ring
+from course_lib.denoisers import GaussianMixture
 from course_lib.exercises.declare import Exercise, Question, Wrong
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.metrics import on_mode
@@ -247,27 +247,30 @@ def rose_by_normal(before, after):
     return bool(n > 0) and float((change.sum() - 1) / n.sqrt()) >= 1.645
 
 
-def call_rose(fn, before, after):
+def call_rose(fn, before, after, risen):
     """The decisions on all comparisons, (E,)."""
     return torch.tensor([float(fn(b, a)) for b, a in zip(before, after)])
 
 
 def comparisons(g):
-    """120 comparisons of 48 seeds each: in the first half a seed changes either way alike, in the second many rise."""
+    """120 comparisons of 48 seeds each and which have risen, mixed: in half a seed changes either way alike, in the
+    others many rise. What the share was before differs from one to the next, by more than it rises."""
     E, N = 120, 48
-    before = torch.rand(E, N, generator=g) < 0.4
-    u = torch.rand(E, N, generator=g)
-    change = torch.where(
-        torch.arange(E)[:, None] < E // 2, torch.where(before, 0.15, 0.1), torch.where(before, 0.05, 0.5)
-    )
-    return before, before ^ (u < change)
+    risen = torch.randperm(E, generator=g) < E // 2
+    share = 0.2 + 0.5 * torch.rand(E, 1, generator=g)
+    before = torch.rand(E, N, generator=g) < share
+    up = torch.where(risen[:, None], 0.2 / (1 - share), 0.06 / (1 - share))
+    down = torch.where(risen[:, None], 0.01 / share, 0.06 / share)
+    change = torch.where(before, down, up)
+    return before, before ^ (torch.rand(E, N, generator=g) < change), risen
 
 
 def accept_rose(answer, inputs):
-    """False alarms among the first half, hits among the second."""
-    if answer.shape != (len(inputs[0]),):
+    """False alarms where nothing rose, hits where something did."""
+    risen = inputs[2]
+    if answer.shape != risen.shape:
         return SILENT
-    alarms, found = answer[: len(answer) // 2].mean(), answer[len(answer) // 2 :].mean()
+    alarms, found = answer[~risen].mean(), answer[risen].mean()
     if alarms > 0.5 and found < 0.5:
         return INVERTED
     if alarms > 0.2:
@@ -577,10 +580,12 @@ def hand_out_by_own_loop(run, z, loss, judge):
     return kept[there]
 
 
-def call_hand_out(fn, seed):
+def call_hand_out(fn, turn, seed):
     """How many of those handed out are right, how many there are, and the runs spent, where the loss has a decoy."""
     n, s, weight = 150, 0.3, 0.0001
-    D = ring(8, radius=3.0, s=s, weights=torch.tensor([weight] + 7 * [(1 - weight) / 7]))
+    angle = turn + 2 * torch.pi * torch.arange(8, dtype=torch.float64) / 8
+    means, weights = torch.stack([angle.cos(), angle.sin()], 1), torch.tensor([weight] + 7 * [(1 - weight) / 7])
+    D, ahead = GaussianMixture(3 * means, s, weights), means[0]
     sigmas, g, spent = geometric(6.0, 0.1, 3), torch.Generator().manual_seed(seed), [0.0]
     z = torch.randn(30, n, 2, generator=g)
     references = D.means[0] + s * torch.randn(5, 2, generator=g)
@@ -593,7 +598,8 @@ def call_hand_out(fn, seed):
         return x
 
     def encode(x):
-        return torch.stack([x[:, 0] ** 2 / 3, x[:, 1]], 1)  # does not see left from right
+        across = ahead[0] * x[:, 1] - ahead[1] * x[:, 0]
+        return torch.stack([(x @ ahead) ** 2 / 3, across], 1)  # does not see the mode from the one opposite
 
     def judge(x):
         return on_mode(x, D.means[:1], 3 * s)
@@ -663,9 +669,10 @@ HAND_OUT = Exercise(
     equation="(11.3)",
     name="hand_out",
     reference=hand_out,
-    inputs=lambda g: (whole(g, 0, 2**31 - 1),),
+    inputs=lambda g: (real(g, 0, 6.28), whole(g, 0, 2**31 - 1)),
     call=call_hand_out,
     accept=accept_hand_out,
+    draws=2,
     right=[hand_out_from_another, hand_out_by_own_loop],
     wrong=[
         Wrong(lambda run, z, loss, judge: seedselect.seedselect(run, z[0], loss, 12).z, FOOLED),

@@ -19,7 +19,8 @@ Bandwidth = float | Callable[[Tensor], float] | None
 class _SetPotential:
     """What the potentials of a set share: a strength, a kernel on features of x or x0, and its bandwidth.
 
-    h is None (median rule), a number, or a function of sigma.
+    h is None (median rule), a number, or a function of sigma. Features with `takes_sigma` are told the noise level of
+    what they are given, 0 for x0.
     """
 
     alpha: float
@@ -42,7 +43,9 @@ class _SetPotential:
         if len(x) < 2:
             raise ValueError(f"{type(self).__name__} needs at least 2 particles, got {len(x)}; raise N.")
         h = self.h(sigma) if callable(self.h) else self.h
-        return self.kernel(self.features(x if self.on == "x" else x0), h)
+        points, level = (x, sigma) if self.on == "x" else (x0, 0.0)
+        told = (level,) if getattr(self.features, "takes_sigma", False) else ()
+        return self.kernel(self.features(points, *told), h)
 
 
 def _functions(potential, *names: str) -> None:

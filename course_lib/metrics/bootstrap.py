@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from course_lib.checks import numeric, typed, whole
+from course_lib.metrics.checks import in_float64
 
 
 class Estimate(NamedTuple):
@@ -54,7 +55,7 @@ def bootstrap(
     if whole(draws, "bootstrap: draws") < 2:
         raise ValueError(f"bootstrap: draws must be at least 2, got {draws}.")
     index = torch.randint(len(values), (draws, len(values)), generator=generator)
-    resampled = torch.stack([torch.as_tensor(statistic(values[i]), dtype=torch.float64) for i in index])
+    resampled = torch.stack([in_float64(statistic(values[i])) for i in index])
     if resampled.ndim != 1:
         raise ValueError(f"bootstrap: the statistic must be one number, got {tuple(resampled.shape[1:])}.")
     estimate = Estimate(float(statistic(values)), resampled.std().item(), len(values))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from course_lib.checks import numeric, typed
-from course_lib.metrics.checks import checked, unit
+from course_lib.metrics.checks import checked, precise, unit
 
 
 @typed
@@ -17,7 +17,7 @@ def hill(p: Tensor | Sequence[float], q: float = 1.0) -> Tensor:
     one and q >= 0. Source: Hill (1973).
     """
     p = numeric(p, "hill: p")
-    p = p if p.is_floating_point() else p.double()
+    p = precise(p, "hill: p") if p.is_floating_point() else p.double()
     total = p.detach().sum().item()
     if p.ndim != 1 or not (p.detach() >= -1e-9).all() or not abs(total - 1) <= 1e-4:
         raise ValueError(f"hill: p must be shares, not negative and summing to 1, got a sum of {total:g}.")
@@ -126,6 +126,7 @@ def in_batch_similarity(phi: Tensor) -> Tensor:
     if phi.ndim != 2 or len(phi) < 2:
         raise ValueError(f"in_batch_similarity: needs (N, d) with N >= 2, got {tuple(phi.shape)}.")
     N = len(phi)
+    phi = precise(phi, "in_batch_similarity: phi")
     length = phi.norm(dim=1, keepdim=True)
     if not length.isfinite().all():
         raise ValueError("in_batch_similarity: phi holds vectors of no finite length; look at the samples behind them.")
