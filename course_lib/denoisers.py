@@ -122,7 +122,7 @@ def ring(
     Source: Corso et al. (2024), with 10 modes and s**2 = .005.
     """
     whole(modes, "ring: modes", 1)
-    number(radius, "ring: radius", above=0)
+    number(radius, "ring: radius", 0)
     angle = 2 * torch.pi * torch.arange(modes, dtype=torch.float64) / modes
     return GaussianMixture(radius * torch.stack([angle.cos(), angle.sin()], 1), s, weights)
 
