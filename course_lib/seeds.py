@@ -70,6 +70,7 @@ def select_from_many(phi: Tensor, n: int, first: int = 0) -> Tensor:
     """
     if not 1 <= n <= len(phi) or not 0 <= first < len(phi):
         raise ValueError(f"select_from_many: needs 1 <= n <= M and 0 <= first < M = {len(phi)}, got {n=}, {first=}.")
+    phi = phi.to(torch.promote_types(phi.dtype, torch.float32))  # squares of a half may overflow
     chosen, distance = [first], (phi - phi[first]).square().sum(1)
     distance[first] = -1
     while len(chosen) < n:
@@ -101,7 +102,7 @@ def chi_score(z: Tensor) -> Tensor:
 
 def gaussian_kl(z: Tensor) -> Tensor:
     """d KL(N(z_bar, s_z**2) | N(0, 1)), by a seed's coordinates (6.12), (N, *shape) -> (N,)."""
-    flat = z.flatten(1)
+    flat = z.flatten(1).to(torch.promote_types(z.dtype, torch.float32))
     mean, variance = flat.mean(1), flat.var(1, unbiased=False)
     return flat.shape[1] / 2 * (mean**2 + variance - 1 - variance.log())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from course_lib import devices, models
+from course_lib import devices, memory, models
 from course_lib.checks import numeric, shaped, shown, typed, whole
 from course_lib.denoisers import Denoiser
 from course_lib.samplers import Corrections, Step, Tau, ddim, sample
@@ -195,14 +195,23 @@ class StableDiffusion:
         return denoiser
 
     def encode(self, images: Tensor, chunk: int | None = None) -> Tensor:
-        """Images in [-1, 1], (N, 3, H, W), to latents (N, 4, h, w): the mean of the autoencoder's posterior (8.2)."""
+        """Images in [-1, 1], (N, 3, H, W), to latents (N, 4, h, w): the mean of the autoencoder's posterior (8.2).
+
+        At most `chunk` at a time, as many as fit by default.
+        """
         vae = self.pipe.vae
+        chunk = memory.pictures_at_once(vae, images[0, 0].numel()) if chunk is None else chunk
         mean = _in_chunks(lambda part: vae.encode(part).latent_dist.mean, chunk, devices.handed(images, vae))
         return mean.float() * vae.config.scaling_factor
 
     def decode(self, latents: Tensor, chunk: int | None = None) -> Tensor:
-        """Latents to images (8.2), (N, 4, h, w) -> (N, 3, H, W), in [-1, 1] but for a little over- and undershoot."""
+        """Latents to images (8.2), (N, 4, h, w) -> (N, 3, H, W), in [-1, 1] but for a little over- and undershoot.
+
+        At most `chunk` at a time, as many as fit by default.
+        """
         vae = self.pipe.vae
+        pixels = latents[0, 0].numel() * 4 ** (len(vae.config.block_out_channels) - 1)
+        chunk = memory.pictures_at_once(vae, pixels) if chunk is None else chunk
         z = devices.handed(latents, vae) / vae.config.scaling_factor
         return _in_chunks(lambda part: vae.decode(part).sample, chunk, z).float()
 

@@ -38,7 +38,7 @@ ARROWS = {
     "training": {"denoisers"},
     "penalties": {"denoisers"},
     "dimension": {"denoisers"},
-    "stable_diffusion": {"denoisers", "models", "samplers", "seeds"},
+    "stable_diffusion": {"denoisers", "memory", "models", "samplers", "seeds"},
     "rivals": {"denoisers", "samplers", "training"},
     "seedselect": {"denoisers", "samplers"},
     "claims": {"metrics"},

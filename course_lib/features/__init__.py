@@ -15,6 +15,7 @@ from course_lib.features.embeddings import (
     gram_style,
     location,
     location_embedding,
+    streamed,
     style,
     style_embedding,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "resize_clean",
     "rule_of_thirds",
     "silhouette",
+    "streamed",
     "style",
     "style_embedding",
     "thirds_mean",

@@ -6,6 +6,16 @@ from torch import Tensor
 LARGEST = 1e50  # sixth powers, which KID takes, are still finite
 
 
+def precise(x: Tensor, name: str) -> Tensor:
+    """The same numbers in float32 or better, whose squares at sigma = 14.6 float16 cannot hold nor bfloat16 tell apart.
+
+    Raises ValueError for numbers that are not real and floating, or of eight bits.
+    """
+    if x.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        raise ValueError(f"{name} must be float16, bfloat16, float32 or float64, got {x.dtype}; convert it first.")
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def in_float64(values) -> Tensor:
     """Numbers in float64 on the CPU, with their gradient: not every device has float64."""
     return torch.as_tensor(values.cpu() if isinstance(values, Tensor) else values, dtype=torch.float64)

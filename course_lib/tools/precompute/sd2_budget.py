@@ -24,7 +24,8 @@ from course_lib.training import add_lora, denoising_loss
 
 GROWTH = (2, 5, 10, 20, 50)  # levels of a run of SeedSelect, whose memory must not grow with them
 LEVELS, W, RANK, TARGETS = 2, 7.5, 4, ["to_q", "to_k", "to_v", "to_out.0"]
-SIZES = ((1, None), (4, None), (16, None), (16, 4), (500, 8))  # pictures, and how many go through a network at once
+# Pictures, how many go through a network at once, and levels.
+SIZES = ((1, None, LEVELS), (4, None, LEVELS), (16, None, LEVELS), (16, 4, LEVELS), (500, 8, 1))
 
 
 class Row(NamedTuple):
@@ -63,14 +64,14 @@ def drawings(sd: StableDiffusion, text: Tensor) -> Iterator[Row]:
         "repulsion by thirds, exact Jacobian": lambda D: guided(D, thirds, through_denoiser=True),
         "repulsion of decoded pictures": lambda D: guided(D, pictures),
     }
-    for n, chunk in SIZES:
+    for n, chunk, levels in SIZES:
         saving = f"chunks of {chunk}" if chunk else "none"
         for name, method in ways.items():
             if chunk and name.endswith(("Jacobian", "pictures")):  # their graph holds all particles at once
                 continue
             count = n if method is None else max(n, 2)
-            run = partial(sd.generate, text, range(count), meta(count, *sd.shape), LEVELS, W, text)
-            yield Row(name, count, saving, LEVELS, networks, partial(run, method=method, chunk=chunk, decode=False))
+            run = partial(sd.generate, text, range(count), meta(count, *sd.shape), levels, W, text)
+            yield Row(name, count, saving, levels, networks, partial(run, method=method, chunk=chunk, decode=False))
         yield Row("decoding", n, saving, 0, networks, partial(decode_only, sd, n, chunk))
 
 
