@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import pkgutil
 import runpy
 import sys
@@ -153,6 +154,7 @@ def run_build(parsed: argparse.Namespace) -> int:
 
 
 def run_precompute(parsed: argparse.Namespace) -> int:
+    os.environ["COURSE_DEVICE"] = "cpu"  # as what is stored was computed
     runpy.run_path(str(TOOLS / "precompute" / f"{parsed.name}.py"), run_name="__main__")
     return 0
 
