@@ -25,10 +25,10 @@ def score(denoiser: Denoiser, x: Tensor, sigma: Tensor | float) -> Tensor:
     Shapes: x (N, *shape) -> (N, *shape). Raises ValueError at sigma <= 0, where the formula divides by zero.
     Source: Efron (2011), eq. (1.4).
     """
-    sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+    sigma = torch.as_tensor(sigma, dtype=x.dtype)
     if not (sigma > 0).all():
         raise ValueError(f"score: sigma must be positive, got {sigma.min().item():g}; the score needs some noise.")
-    return (denoiser(x, sigma) - x) / sigma**2
+    return (denoiser(x, sigma) - x) / sigma.to(x.device) ** 2
 
 
 def jacobian(denoiser: Denoiser, x: Tensor, sigma: Tensor | float) -> Tensor:
@@ -63,15 +63,17 @@ class GaussianMixture:
         if (s < 0).any() or (weights < 0).any() or weights.sum() <= 0:
             raise ValueError("GaussianMixture: s and weights must not be negative, and some weight must be positive.")
         self.means, self.s, self.weights = means, s, weights / weights.sum()
+        self._least = float(s.min())  # asked for once, so that no call waits for a device
 
     def _components(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Means, variances (.., M), differences (N, M, d) and log w_m N(x; mu_m, v_m) (N, M) in x's dtype."""
         if x.ndim != 2 or x.shape[1] != self.means.shape[1]:
             raise ValueError(f"GaussianMixture: x must have shape (N, {self.means.shape[1]}), got {tuple(x.shape)}.")
         means, s, weights = (a.to(x) for a in (self.means, self.s, self.weights))
-        variance = s**2 + torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1, 1) ** 2  # (1 or N, M)
-        if not (variance > 0).all():
+        sigma = torch.as_tensor(sigma, dtype=x.dtype)
+        if not (sigma**2 + self._least**2 > 0).all():
             raise ValueError("GaussianMixture: s = 0 and sigma = 0 leave points without a density; pass sigma > 0.")
+        variance = s**2 + sigma.to(x.device).reshape(-1, 1) ** 2  # (1 or N, M)
         difference = means - x[:, None]  # (N, M, d)
         log_normal = -difference.square().sum(-1) / (2 * variance) - x.shape[1] / 2 * (2 * torch.pi * variance).log()
         return means, variance, difference, weights.log() + log_normal
@@ -135,15 +137,17 @@ class MLPDenoiser(nn.Module):
         self.last = nn.Linear(width, d)
 
     def forward(self, x: Tensor, sigma: Tensor | float, label: Tensor | None = None) -> Tensor:
-        """x (N, d), sigma () or (N, 1), label (N,) integers or None -> (N, d)."""
-        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(len(x), 1)
+        """x (N, d), sigma () or (N, 1), label (N,) integers or None -> (N, d), where the network is."""
+        sigma = torch.as_tensor(sigma, dtype=x.dtype)
         if not (sigma > 0).all():
             raise ValueError("MLPDenoiser: sigma must be positive; the network sees its logarithm.")
+        x = x.to(self.last.weight.device)
+        sigma = sigma.to(x.device).expand(len(x), 1)
         total = sigma**2 + self.sigma_data**2
         c_skip, c_out, c_in = self.sigma_data**2 / total, sigma * self.sigma_data / total.sqrt(), 1 / total.sqrt()
         if label is None:
-            label = torch.full((len(x),), self.labels, device=x.device)
-        h = self.first(torch.cat([c_in * x, sigma.log() / 4], 1)) + self.embedding(label)
+            label = torch.full((len(x),), self.labels)
+        h = self.first(torch.cat([c_in * x, sigma.log() / 4], 1)) + self.embedding(label.to(x.device))
         for layer in self.hidden:
             h = layer(nn.functional.silu(h))
         return c_skip * x + c_out * self.last(nn.functional.silu(h))
@@ -152,7 +156,7 @@ class MLPDenoiser(nn.Module):
         """The denoiser conditioned on one label for all particles; raises ValueError for a label it does not have."""
         if not 0 <= label < self.labels:
             raise ValueError(f"MLPDenoiser.given: label must be in 0..{self.labels - 1}, got {label}.")
-        return lambda x, sigma: self(x, sigma, torch.full((len(x),), label, device=x.device))
+        return lambda x, sigma: self(x, sigma, torch.full((len(x),), label))
 
 
 def cfg(conditional: Denoiser, unconditional: Denoiser, w: float | Callable[[Tensor], float]) -> Denoiser:

@@ -17,10 +17,10 @@ def _check_points(name: str, x: Tensor, d: int) -> None:
 
 
 def _positive(name: str, sigma: Tensor | float, x: Tensor) -> Tensor:
-    sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+    sigma = torch.as_tensor(sigma, dtype=x.dtype)
     if not (sigma > 0).all():
         raise ValueError(f"{name}: sigma must be positive, got {sigma.min().item():g}; its law has no density without.")
-    return sigma.reshape(-1, 1)
+    return sigma.to(x.device).reshape(-1, 1)
 
 
 class Circle:
@@ -164,7 +164,7 @@ class SwissRoll:
         """The points of the curve at shares (n,) in [0, 1] of its length, -> (n, 2)."""
         t = torch.linspace(1.5 * math.pi, 4.5 * math.pi, 20_001, dtype=torch.float64)
         length = (t * (1 + t**2).sqrt() + torch.asinh(t)) / 2
-        wanted = length[0] + share.double() * (length[-1] - length[0])
+        wanted = length[0] + share.cpu().double() * (length[-1] - length[0])
         i = torch.searchsorted(length, wanted).clamp(1, len(t) - 1)
         t = t[i - 1] + (wanted - length[i - 1]) / (length[i] - length[i - 1]) * (t[i] - t[i - 1])
         return torch.stack([t * t.cos(), t * t.sin()], 1) / (4.5 * math.pi)
@@ -186,7 +186,7 @@ class SwissRoll:
         """The turn of the spiral, 0 to 2 from the inside, on which the nearest point lies, (N, 2) -> (N,) integers."""
         t = torch.linspace(1.5 * math.pi, 4.5 * math.pi, 4, dtype=torch.float64)[1:3]
         radius = self.project(x).norm(dim=1) * 4.5 * math.pi
-        return torch.bucketize(radius.double(), t)
+        return torch.bucketize(radius.cpu().double(), t)
 
     def project(self, x: Tensor) -> Tensor:
         """The nearest of 6000 points of the curve, (N, 2) -> (N, 2)."""

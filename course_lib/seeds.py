@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from course_lib.checks import typed, whole
+
 
 class Noise:
     """Standard normal noise with one generator per particle, so that a seed belongs to a particle, not to a batch.
@@ -15,8 +17,12 @@ class Noise:
     """
 
     def __init__(self, seeds: Iterable[int], device: str | torch.device = "cpu", dtype: torch.dtype = torch.float64):
+        if isinstance(seeds, str | int) or not isinstance(seeds, Iterable):
+            raise ValueError(f"Noise: seeds must name the particles one by one, as range(4) does, got {seeds!r}.")
         self.device, self.dtype = torch.device(device), dtype
-        self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+        self.generators = [
+            torch.Generator().manual_seed(whole(seed, "Noise: a seed", -(2**63), 2**64 - 1)) for seed in seeds
+        ]
         if not self.generators:
             raise ValueError("Noise: seeds must name at least one particle, got none.")
 
@@ -44,6 +50,18 @@ def coupled(eps: Tensor) -> Tensor:
     return (N / (N - 1)) ** 0.5 * (eps - eps.mean(0))
 
 
+@typed
+def spawned(x: Tensor, n: int) -> Tensor:
+    """n particles that start from each latent, siblings side by side as `Groups` wants them, (M, *shape) -> (M n, ..).
+
+    Equal at first, at any level, they part by the noise that each draws for itself, in `ddpm` or in corrections, with a
+    seed for each in `Noise`; `ddim` alone never parts them, and neither does a force, which is 0 between equals. Raises
+    ValueError for n < 1. Source: Pondaven's (2023) public code.
+    """
+    whole(n, "spawned: n", 1)
+    return x.repeat_interleave(n, 0)
+
+
 def select_from_many(phi: Tensor, n: int, first: int = 0) -> Tensor:
     """Indices of n of M candidates, each the farthest from those taken before (4.14), (M, d) -> (n,).
 
@@ -52,6 +70,7 @@ def select_from_many(phi: Tensor, n: int, first: int = 0) -> Tensor:
     """
     if not 1 <= n <= len(phi) or not 0 <= first < len(phi):
         raise ValueError(f"select_from_many: needs 1 <= n <= M and 0 <= first < M = {len(phi)}, got {n=}, {first=}.")
+    phi = phi.to(torch.promote_types(phi.dtype, torch.float32))  # squares of a half may overflow
     chosen, distance = [first], (phi - phi[first]).square().sum(1)
     distance[first] = -1
     while len(chosen) < n:
@@ -64,25 +83,26 @@ def select_from_many(phi: Tensor, n: int, first: int = 0) -> Tensor:
 def chi_nll(z: Tensor) -> Tensor:
     """|z|**2 / 2 - (d - 1) log |z|: minus the log density of a seed's length, but for a constant (6.5), -> (N,).
 
-    Its minimum is at |z| = sqrt(d - 1). Computed in float64: in float32 its terms cancel to about .01 at d = 16,384.
+    Its minimum is at |z| = sqrt(d - 1). In float64 on the CPU: in float32 its terms cancel to about .01 at d = 16,384.
     """
-    d, r2 = z[0].numel(), z.flatten(1).double().square().sum(1)
+    d, r2 = z[0].numel(), z.flatten(1).cpu().double().square().sum(1)
     return r2 / 2 - (d - 1) / 2 * r2.log()
 
 
 def chi_score(z: Tensor) -> Tensor:
     """How many standard deviations a seed's length is off its mean, (|z| - E|z|) / sd (6.4), (N, *shape) -> (N,).
 
-    E|z| = sqrt(2) Gamma((d + 1) / 2) / Gamma(d / 2), about sqrt(d - 1/2), with standard deviation about .707; float64.
+    E|z| = sqrt(2) Gamma((d + 1) / 2) / Gamma(d / 2), about sqrt(d - 1/2), with standard deviation about .707.
+    In float64 and on the CPU.
     """
     d = z[0].numel()
     mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
-    return (z.flatten(1).double().norm(dim=1) - mean) / math.sqrt(d - mean**2)
+    return (z.flatten(1).cpu().double().norm(dim=1) - mean) / math.sqrt(d - mean**2)
 
 
 def gaussian_kl(z: Tensor) -> Tensor:
     """d KL(N(z_bar, s_z**2) | N(0, 1)), by a seed's coordinates (6.12), (N, *shape) -> (N,)."""
-    flat = z.flatten(1)
+    flat = z.flatten(1).to(torch.promote_types(z.dtype, torch.float32))
     mean, variance = flat.mean(1), flat.var(1, unbiased=False)
     return flat.shape[1] / 2 * (mean**2 + variance - 1 - variance.log())
 
@@ -92,7 +112,7 @@ def combined(z: Tensor, weights: Tensor | None = None) -> Tensor:
 
     Again standard normal for independent seeds; their mean is too short by sqrt(K). Source: Bodin et al. (2024).
     """
-    w = torch.ones(len(z)) if weights is None else torch.as_tensor(weights)
+    w = torch.ones(len(z)) if weights is None else torch.as_tensor(weights).cpu()
     if len(w) != len(z) or not w.square().sum() > 0:
         raise ValueError(f"combined: needs one weight for each of the {len(z)} seeds, not all 0, got {tuple(w.shape)}.")
     return torch.tensordot(w.to(z) / w.to(z).norm(), z, dims=1)

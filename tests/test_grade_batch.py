@@ -159,7 +159,9 @@ def test_a_grader_that_is_killed_leaves_no_process_and_whole_results(tmp_path, b
     grader = subprocess.Popen(line, env=os.environ | {"PYTHONPATH": str(ROOT)}, **quiet)
     os.close(outward)
     assert read_exactly(inward, 2) == b"xx"
-    while len(below := children(grader.pid)) < 3:  # bubblewrap, the worker, the exercise: a matter of microseconds
+    while (
+        len(below := children(grader.pid)) < 4
+    ):  # what measures, bubblewrap, the worker, the exercise: a matter of microseconds
         assert grader.poll() is None, "the grader has ended before it was killed"
     handles = [os.pidfd_open(pid) for pid in below]
     grader.send_signal(number)
@@ -217,7 +219,8 @@ def test_only_what_is_new_or_changed_is_graded(small, tmp_path):
     assert len(result.read_all(tmp_path / "results")) == 4
 
 
-def test_an_exercise_that_waited_too_long_is_run_again_alone(small, tmp_path):
+@pytest.mark.parametrize("lost", [Reply("wall"), Reply("gone"), Reply("killed", signal.SIGKILL)])
+def test_an_exercise_that_something_else_may_have_ended_is_run_again_alone(small, tmp_path, lost):
     """With nothing else of ours running; the second answer counts."""
     asked, active, most = [], [0], [0]
 
@@ -227,7 +230,7 @@ def test_an_exercise_that_waited_too_long_is_run_again_alone(small, tmp_path):
         asked.append((chosen.file[:3], tuple(ids), active[0]))
         active[0] -= 1
         first = len(asked) <= 3
-        return {id: Reply("wall" if id == "4.2" and first and chosen.file[:3] != "bob" else "stopped") for id in ids}
+        return {id: lost if id == "4.2" and first and chosen.file[:3] != "bob" else Reply("stopped") for id in ids}
 
     steps = []
     assert batch_of(tmp_path, replies).grade(submissions(small), lambda: steps.append(1)) == 3
@@ -257,7 +260,7 @@ def lost(monkeypatch):
     """What was asked of which worker."""
     asked = []
 
-    def ask(process, task, limits):
+    def ask(process, task, limits, measurer, id):
         number = task["id"]
         asked.append((process, number))
         if number == "4.2":
@@ -276,7 +279,7 @@ def test_a_worker_that_is_lost_costs_the_exercise_that_ran(lost, tmp_path):
         plan.Plan(4, "x", registry.exercises(4)[:3], dict.fromkeys(("4.1", "4.2", "4.3"), [1])), Fake(), tmp_path / "r"
     )
     one.grade(submissions(tmp_path / "class"))
-    assert lost == [("worker 1", "4.1"), ("worker 1", "4.2"), ("worker 2", "4.3")]
+    assert lost == [("worker 1", "4.1"), ("worker 1", "4.2"), ("worker 2", "4.3"), ("worker 3", "4.2")]
     [marks] = [one.exercises for one in result.read_all(tmp_path / "r")]
     assert marks["4.2"].sentence == "Your code ended the process that runs it: leave the other processes alone."
     assert {marks["4.1"].sentence, marks["4.3"].sentence} == {
@@ -313,7 +316,7 @@ def test_a_batch_that_is_given_up_while_code_runs_writes_nothing_of_it(lost, mon
     write(tmp_path / "class" / "a.ipynb", notebook("4.1"))
     one = Batch(plan.Plan(4, "x", registry.exercises(4)[:1], {"4.1": [1]}), Fake(), tmp_path / "r")
 
-    def ask(process, task, limits):
+    def ask(process, task, limits, measurer, id):
         one.stopped.set()
         raise Gone(Reply("gone"), "")
 
@@ -326,12 +329,12 @@ def test_a_batch_that_is_given_up_while_code_runs_writes_nothing_of_it(lost, mon
 def test_results_of_another_term_or_chapter_are_never_mixed_in(tmp_path, small, monkeypatch):
     monkeypatch.setattr(command.Sandbox, "check", lambda self: None)
     folder = tmp_path / "out" / "results"
-    result.write(folder, result.Result("k", "n", "f", "d", "autumn", 4, {}))
+    result.write(folder, result.Result("k", "n", "f", "d", result.fingerprint("autumn"), 4, {}))
     (folder / "broken.json").write_text("{")
-    said = "results of chapter 4 with --seed autumn: choose another folder with --out"
+    said = "results of chapter 4 with another --seed: choose another folder with --out"
     with pytest.raises(Problem, match=said):
         command.grade(parsed(small, tmp_path / "out"))
-    with pytest.raises(Problem, match="chapter 4 with --seed autumn"):
+    with pytest.raises(Problem, match="chapter 4 with another --seed"):
         command.grade(parsed(small, tmp_path / "out", "--chapter", "1"))
     command.refuse_others(folder, 4, "autumn")
     command.refuse_others(tmp_path / "nowhere", 4, "autumn")
@@ -355,7 +358,7 @@ def test_the_way_to_run_code_is_what_was_asked_for(tmp_path):
 def test_one_sentence_and_a_status_for_what_goes_wrong(monkeypatch, capsys, tmp_path):
     errors = iter([Problem("First"), ValueError("second."), KeyboardInterrupt()])
 
-    def grade(parsed):
+    def grade(parsed, say):
         raise next(errors)
 
     monkeypatch.setattr(command, "grade", grade)
@@ -363,7 +366,7 @@ def test_one_sentence_and_a_status_for_what_goes_wrong(monkeypatch, capsys, tmp_
     assert [main(line), main(line), main(line)] == [1, 1, 130]
     said = "Stopped; what is graded is kept: run the same command again for the rest."
     assert capsys.readouterr().err == f"First.\nsecond.\n{said}\n"
-    monkeypatch.setattr(command, "grade", lambda parsed: ["a", "b"])
+    monkeypatch.setattr(command, "grade", lambda parsed, say: ["a", "b"])
     assert main(line) == 0
     assert capsys.readouterr().out == "a\nb\n"
 

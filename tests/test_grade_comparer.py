@@ -21,6 +21,7 @@ from course_lib.tools.grade.marked.comparer import marked
 from course_lib.tools.grade.marked.result import Mark
 from course_lib.tools.grade.outside import library, plan
 from course_lib.tools.grade.outside.incoming import Refused, array_from, received, text, unpacked
+from course_lib.tools.grade.outside.measuring import Measured
 from course_lib.tools.grade.outside.sandbox import Limits
 from course_lib.tools.grade.outside.session import Reply
 
@@ -215,12 +216,35 @@ def records(fn, properties=6, exercise=FORCE) -> bytes:
     return answers + packed({"property": ""}) * properties
 
 
+ZIP_HEADER = 30  # bytes of an entry before its name
 RIGHT = records(FORCE.reference)
 
 
 def mark(data: bytes, outcome: str = "ended", code: int = 0, exercise=FORCE) -> Mark:
+    """The mark for records, of which a worker sends the answers that nobody outside asks for, and no property."""
     assert outcome in (*OUTCOMES, "gone")
-    return marked(exercise, Reply(outcome, code, 1.0, data), SEEDS, LIMITS)
+    cut = 0 if exercise.outside else len(data)
+    if not exercise.outside and b'{"property"' in data:
+        cut = data.rindex(b"meta.npy", 0, data.index(b'{"property"')) - ZIP_HEADER - LENGTH.size
+    reply = Reply(outcome, code, 1.0, data[:cut], Measured(data[cut:]))
+    return marked(exercise, reply, SEEDS, LIMITS)
+
+
+def test_what_is_measured_outside_cannot_be_said_inside():
+    """Neither that a property holds, nor an answer to an experiment; that there is none may be said."""
+    answers = encode(answer_of(FORCE, FORCE.reference, 3)) + encode(answer_of(FORCE, FORCE.reference, 1))
+    forged = marked(FORCE, Reply("ended", 0, 1.0, answers + packed({"property": ""}) * 6), SEEDS, LIMITS)
+    assert (forged.status, "measured outside" in forged.sentence) == ("refused", True)
+    data = b"".join(encode(answer_of(DIVERSE, DIVERSE.reference, seed)) for seed in SEEDS)
+    forged = marked(DIVERSE, Reply("ended", 0, 1.0, data), SEEDS, LIMITS)
+    assert (forged.status, "measured outside" in forged.sentence) == ("refused", True)
+    none = marked(DIVERSE, Reply("ended", 0, 1.0, encode(Answer(problem="no function"))), SEEDS, LIMITS)
+    assert none.sentence.startswith("Your cell defines no function")
+
+
+def test_a_conversation_that_was_no_conversation_is_refused():
+    told = marked(FORCE, Reply("ended", 0, 1.0, b"", Measured(ended="an array that is cut off")), SEEDS, LIMITS)
+    assert (told.status, "an array that is cut off" in told.sentence) == ("refused", True)
 
 
 def raises(*args):
@@ -280,6 +304,8 @@ def test_a_property_counts_after_the_values():
         ("killed", 9, "error", "Your code was killed (SIGKILL): by itself, or because it used all the memory."),
         ("killed", 11, "error", "Your code crashed Python (SIGSEGV): does it recurse without end"),
         ("killed", 250, "error", "Your code was killed (signal 250): by itself"),
+        ("memory", 9, "error", "Your code and the processes that it started used more than 2 GB together."),
+        ("files", 9, "error", "Your code wrote more than 64 MB or 10,000 files."),
         ("stopped", 0, "error", "Your code stopped its own process (SIGSTOP): leave signals alone."),
         ("flood", 0, "refused", "Your code sent back more than 16 MB: return the answer only."),
         ("gone", 0, "error", "Your code ended the process that runs it: leave the other processes alone."),
@@ -406,7 +432,9 @@ def test_a_worker_is_told_no_answer(number):
     """No declaration, tool or test is among the modules, and the home is there by name only."""
     exercise = registry.exercise(number)
     told = plan.told(exercise, [1])
-    assert set(told) == {"id", "name", "modules", "prelude", "call", "properties", "draws"}
+    assert set(told) == {"id", "name", "modules", "prelude", "call", "draws", "asked"}
+    assert not (exercise.outside and told["draws"]), "they are handed over one by one"
+    assert told["asked"] == bool(exercise.outside or exercise.properties)
     assert "course_lib.exercises" in told["modules"]
     assert not [name for name in told["modules"] if name.startswith(("course_lib.exercises.", "course_lib.tools"))]
     home = library.removed(exercise)

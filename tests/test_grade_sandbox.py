@@ -16,7 +16,7 @@ from course_lib.exercises import registry
 from course_lib.tools.environment import Problem
 from course_lib.tools.grade.inside.records import TASK, write_all
 from course_lib.tools.grade.marked.comparer import marked
-from course_lib.tools.grade.outside import mounts, plan, sandbox, session
+from course_lib.tools.grade.outside import measuring, mounts, plan, sandbox, session
 from course_lib.tools.grade.outside.sandbox import Limits, Sandbox
 
 FORCE = registry.exercise("4.2")
@@ -34,9 +34,9 @@ def box():
 
 def answer(way: Sandbox, source: str):
     """The mark of one cell, run in a worker of its own."""
-    with way.started() as process:
+    with way.started() as process, measuring.measurers(PLAN, 1) as measurers:
         session.wait_until_ready(process)
-        reply = session.ask(process, PLAN.task(FORCE, [source], 0), way.limits)
+        reply = session.ask(process, PLAN.task(FORCE, [source], 0), way.limits, measurers[0], "4.2")
     return marked(FORCE, reply, SEEDS, way.limits)
 
 

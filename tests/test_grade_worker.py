@@ -13,12 +13,12 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from grading import source_of
+from grading import conversed, source_of
 
 from course_lib.exercises import registry
 from course_lib.exercises.answers import Answer
 from course_lib.exercises.comparing import answer_of, equal, grade
-from course_lib.tools.grade.inside import answering, cells, worker
+from course_lib.tools.grade.inside import answering, cells, kernel, watching, worker
 from course_lib.tools.grade.inside.records import (
     LENGTH,
     MOST,
@@ -53,15 +53,15 @@ def small(source: str, *others: str, name: str = "f", place: int = 0) -> dict:
 def value(source: str, *others: str, place: int = 0):
     """What f() returns, f being defined in the cell at `place`."""
     listed = [*others[:place], source, *others[place:]]
-    fn, problem = cells.built(small(*listed, place=place))
-    assert problem is None, problem
-    return fn()
+    made = cells.built(small(*listed, place=place))
+    assert made.problem is None, made.problem
+    return made.fn()
 
 
 def problem(source: str, *others: str) -> Answer:
-    fn, problem = cells.built(small(source, *others))
-    assert fn is None
-    return problem
+    made = cells.built(small(source, *others))
+    assert made.fn is None
+    return made.problem
 
 
 F = "def f():\n    return {}"
@@ -103,21 +103,20 @@ def test_another_cell_that_is_no_python_is_as_if_absent(other):
 
 
 def test_a_name_bound_nowhere_or_badly_is_the_cells_own_error():
-    fn, _ = cells.built(small(F.format("nowhere"), "nowhere2 = 1"))
     with pytest.raises(NameError):
-        fn()
-    fn, _ = cells.built(small(F.format("n"), "n = 1 / 0"))
+        cells.built(small(F.format("nowhere"), "nowhere2 = 1")).fn()
     with pytest.raises(NameError):
-        fn()
+        cells.built(small(F.format("n"), "n = 1 / 0")).fn()
 
 
 def test_star_imports_come_along_where_a_name_is_found_nowhere():
     assert value(F.format("floor(2.5)"), "from math import *") == 2
 
 
-def test_names_that_are_given_are_not_looked_for():
-    """`needs` is bound to the library's, and built-ins to Python's."""
+def test_names_that_are_given_are_as_the_notebook_binds_them_above():
+    """`needs` is bound to the library's, and built-ins to Python's, where nothing else is."""
     assert value(F.format("len(torch.zeros(3))"), "torch = None", "def len(x): return 0") == 3
+    assert value(F.format("len(torch.zeros(3))"), "def len(x): return 0", place=1) == 0
 
 
 def test_cells_start_with_float64_and_may_show_things():
@@ -138,7 +137,7 @@ def test_what_a_cell_does_after_its_function_is_its_own_affair():
 def test_a_cell_without_the_function_says_what_went_wrong():
     assert problem("f = 3") == Answer(problem="no function", detail="int")
     assert problem("g = 3") == Answer(problem="no function")
-    assert problem("def g(): pass", "def f(): return 1") == Answer(problem="no function")
+    assert problem("def g(): pass", "def h(): return 1") == Answer(problem="no function")
     assert problem("1 / 0").detail == "ZeroDivisionError: division by zero, in line 1: 1 / 0"
     assert problem("def f(:").detail.startswith("SyntaxError: invalid syntax (your cell, line 1)")
     assert problem("exit()").problem == "exit"
@@ -181,13 +180,17 @@ def test_the_library_inside_is_what_came_with_the_task():
 def test_the_solution_of_each_exercise_passes_where_its_answer_is_absent(number):
     """Its cell alone, beside the library without its home: this is what a worker has."""
     exercise = registry.exercise(number)
-    sent = received(b"".join(answering.answers(told(number))))
-    assert grade(exercise, sent.answers, SEEDS).passed, sent.answers[-1].detail
-    assert sent.properties == ("",) * len(SEEDS) * len(exercise.properties)
+    reply = conversed(exercise, told(number), SEEDS)
+    sent, outside = received(reply.records), received(reply.measured.records)
+    assert bool(sent.answers) != exercise.outside
+    answers = sent.answers + outside.answers
+    assert grade(exercise, answers, SEEDS).passed, answers[-1].detail
+    assert outside.properties == ("",) * len(SEEDS) * len(exercise.properties)
 
 
 def sent(source: str):
-    return received(b"".join(answering.answers(told("4.2", "# exercise 4.2\n" + source))))
+    reply = conversed(FORCE, told("4.2", "# exercise 4.2\n" + source), SEEDS)
+    return received(reply.records + reply.measured.records)
 
 
 def test_answers_stop_at_the_first_that_is_none():
@@ -256,6 +259,8 @@ def test_reading_from_a_pipe_ends_where_it_ends():
 
 
 LIMITS = {"memory": 2_000_000_000, "processes": 0, "file": 1_000_000}
+GIVEN = {"limits": LIMITS, "disk": 10**9, "entries": 10**6, "folder": "/proc/self/fd", "private": False}
+GIVEN |= {"network": True, "shared": ()}
 
 
 @contextlib.contextmanager
@@ -344,17 +349,17 @@ def served(monkeypatch):
 
     def serve(run, wall=1000.0, grader=True):
         tasks, replies = os.pipe(), os.pipe()
-        monkeypatch.setattr(worker, "child", lambda tasks, size, out, limits, seconds: inside(run, out))
+        monkeypatch.setattr(worker, "child", lambda tasks, size, out, *_: inside(run, out))
         write_all(tasks[1], TASK.pack(0, 1.0, wall))
         if not grader:
             os.close(tasks[1])
-            assert not worker.one(tasks[0], replies[1], LIMITS, worker.group)
+            assert not worker.one(tasks[0], replies[1], GIVEN, worker.group)
             for handle in (tasks[0], *replies):
                 os.close(handle)
             return None
-        assert worker.one(tasks[0], replies[1], LIMITS, worker.group)
+        assert worker.one(tasks[0], replies[1], GIVEN, worker.group)
         os.close(tasks[1])
-        assert not worker.one(tasks[0], replies[1], LIMITS, worker.group)
+        assert not worker.one(tasks[0], replies[1], GIVEN, worker.group)
         outcome, code, _, size = REPLY.unpack(read_exactly(replies[0], REPLY.size))
         records = read_exactly(replies[0], size)
         for handle in (tasks[0], *replies):
@@ -397,15 +402,16 @@ def test_the_child_of_a_fork_runs_the_exercise(monkeypatch):
     pipes = [os.pipe()]
     monkeypatch.setattr(worker.os, "pipe", lambda: pipes[0])
     with pytest.raises(Left):
-        worker.one(tasks[0], 99, LIMITS, worker.group)
-    assert given == [tasks[0], 9, pipes[0][1], LIMITS, 1.5]
+        worker.one(tasks[0], 99, GIVEN, worker.group)
+    everybody = {"protected": kernel.everybody_else(), "network": True}
+    assert given == [tasks[0], 9, pipes[0][1], LIMITS, 1.5, -1, everybody]
     for handle in (*tasks, *pipes[0]):
         os.close(handle)
 
 
 def test_the_kernel_ends_what_computes_too_long(served):
     def burn(out):
-        worker.limited(1.0, **LIMITS)
+        kernel.limited(1.0, **LIMITS)
         signal.signal(signal.SIGXCPU, signal.SIG_IGN)
         while True:
             pass
@@ -426,7 +432,7 @@ def limits_in_a_child(seconds: float, **limits) -> dict:
     names = ("CPU", "AS", "DATA", "FSIZE", "NOFILE", "CORE", "NPROC")
 
     def run(out):
-        worker.limited(seconds, **limits)
+        kernel.limited(seconds, **limits)
         write_all(
             out, json.dumps({name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}")) for name in names}).encode()
         )
@@ -453,7 +459,7 @@ def test_limits_that_hold_already_are_kept(monkeypatch):
     for most, processes in ((5, 16), (5, 0), (infinite, 0)):
         monkeypatch.setattr(resource, "getrlimit", lambda limit, most=most: (most, most))
         kept.clear()
-        worker.limited(20.0, memory=10**9, processes=processes, file=1000)
+        kernel.limited(20.0, memory=10**9, processes=processes, file=1000)
         assert (resource.RLIMIT_NPROC in kept) == bool(processes)
         assert kept[resource.RLIMIT_CPU] == ((20, 21) if most == infinite else (5, 5))
 
@@ -476,8 +482,9 @@ def as_child(monkeypatch):
         monkeypatch.setattr(worker, "limited", lambda seconds, **limits: wrote.append((seconds, limits)))
         monkeypatch.setattr(worker, "write_all", lambda out, record: wrote.append(record))
         monkeypatch.setattr(worker, "prctl", lambda *options: None)
+        monkeypatch.setattr(worker, "filtered", lambda **kept: None)
         with pytest.raises(Left):
-            worker.child(tasks[0], len(payload), 99, LIMITS, 20.0)
+            worker.child(tasks[0], len(payload), 99, LIMITS, 20.0, -1, {})
         monkeypatch.undo()
         for handle in tasks:
             os.close(handle)
@@ -491,14 +498,14 @@ def as_child(monkeypatch):
 
 
 def test_a_child_sets_its_limits_and_sends_its_records(as_child):
-    limits, *records = as_child(told())
+    limits, *records = as_child(told(asked=False))
     assert limits == (20.0, LIMITS)
     answers = received(b"".join(records)).answers
     assert equal(answers[0], answer_of(FORCE, FORCE.reference, SEEDS[0]), 1e-9)
 
 
 def test_a_copy_that_the_students_code_forked_sends_nothing(as_child):
-    assert len(as_child(told(), pids=(1, 2))) == 1
+    assert len(as_child(told(asked=False), pids=(1, 2))) == 1
 
 
 def test_only_what_is_ours_is_killed(monkeypatch):
@@ -536,7 +543,7 @@ def test_what_an_exercise_wrote_is_removed(tmp_path):
     (tmp_path / "folder" / "in" / "file").write_text("x")
     (tmp_path / "file").write_text("x")
     (tmp_path / "link").symlink_to("/etc")
-    worker.emptied(tmp_path)
+    assert watching.cleaned(str(tmp_path))
     assert not list(tmp_path.iterdir())
     assert os.path.isdir("/etc")
 
@@ -546,36 +553,42 @@ def test_the_worker_gives_its_rights_up_before_it_serves(monkeypatch, tmp_path, 
     done = []
     for name in ("chmod", "setgroups", "setresgid", "setresuid"):
         monkeypatch.setattr(worker.os, name, lambda *args, name=name: done.append((name, *args)))
-    monkeypatch.setattr(worker, "prctl", lambda *options: done.append(options))
+    monkeypatch.setattr(worker, "prctl", lambda *options: done.append(options) or 0)
+    monkeypatch.setattr(worker, "own_keyring", lambda: done.append("keyring"))
     monkeypatch.setattr(worker.Path, "write_text", lambda path, text: done.append((str(path), text)))
     worker.confined(uid, str(tmp_path))
     assert done[0] == ("/proc/self/oom_score_adj", "1000")
     ids = (uid, uid, uid)
     drop = [("chmod", str(tmp_path), 0o1777), ("setgroups", []), ("setresgid", *ids), ("setresuid", *ids)]
-    assert done[1:-4] == (drop if uid else [])
-    assert done[-4:] == [(1, 9), (4, 0), (36, 1), (38, 1)]
+    assert done[1:-6] == (drop if uid else [])
+    assert done[-6:] == ["keyring", (1, 9), (4, 0), (36, 1), (38, 1), (21, 0)]
 
 
 @pytest.mark.parametrize("alone", [True, False])
 def test_the_worker_serves_until_its_input_ends(monkeypatch, tmp_path, alone):
     replies, served = os.pipe(), []
     (tmp_path / "left").write_text("x")
-    fakes = {"dup": lambda handle: replies[1], "dup2": lambda old, new: None, "open": lambda path, flags: -1}
+    fakes = {
+        "dup": lambda handle: replies[1],
+        "close": lambda handle: None,
+        "dup2": lambda old, new: None,
+        "open": lambda path, flags: -1,
+    }
     for name, fake in fakes.items():
         monkeypatch.setattr(worker.os, name, fake)
     monkeypatch.setattr(worker.signal, "signal", lambda number, action: None)
     monkeypatch.setattr(worker.os, "_exit", lambda status: served.append(status))
     monkeypatch.setattr(worker, "confined", lambda *given: served.append(given))
-    monkeypatch.setattr(worker, "one", lambda *given: served.append(given[2:]) or len(served) < 3)
+    monkeypatch.setattr(worker, "one", lambda *given: served.append(given[3]) or len(served) < 3)
     threads = torch.get_num_threads()
     try:
-        worker.main(json.dumps({"uid": None, "alone": alone, "folder": str(tmp_path), "limits": LIMITS}))
+        worker.main(json.dumps(GIVEN | {"uid": None, "alone": alone, "folder": str(tmp_path), "doors": -1}))
     finally:
         torch.set_num_threads(threads)
         monkeypatch.undo()
     assert read_exactly(replies[0], len(READY)) == READY
     kill = worker.everything if alone else worker.group
-    assert served == [(None, str(tmp_path)), (LIMITS, kill), (LIMITS, kill), 0]
+    assert served == [(None, str(tmp_path)), kill, kill, 0]
     assert bool(list(tmp_path.iterdir())) != alone
     for handle in replies:
         os.close(handle)
@@ -583,8 +596,8 @@ def test_the_worker_serves_until_its_input_ends(monkeypatch, tmp_path, alone):
 
 def test_the_kernel_knows_the_options(monkeypatch):
     """PR_GET_DUMPABLE, and an option that there is not."""
-    assert worker.prctl(3, 0) in (0, 1)
-    assert worker.prctl(12345, 0) == -1
+    assert kernel.prctl(3, 0) in (0, 1)
+    assert kernel.prctl(12345, 0) == -1
 
 
 def test_a_zip_entry_is_never_compressed():

@@ -24,6 +24,9 @@ _NOT_THE_LEARNERS = (
     *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")),
     "<frozen",
 )
+NUMBERS = ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
+NUMBERS += ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+_DENSE = 2_000_000  # numbers that a sparse tensor may become
 _EMPTY = {f.__code__.co_code for f in (lambda: None, lambda x: None)}
 
 
@@ -142,13 +145,20 @@ def run(fn: Callable, inputs: tuple, call: Callable | None = None, seed: int = 0
 
 def _returned_nothing(fn: Callable, value) -> Answer:
     """None from an empty body, or `...`, is a stub; any other None is a forgotten return."""
-    code = getattr(inspect.unwrap(fn), "__code__", None)
-    empty = value is ... or (code is not None and code.co_code in _EMPTY)
-    return Answer(problem="stub" if empty else "missing return")
+    return Answer(problem="stub" if value is ... or is_empty(fn) else "missing return")
+
+
+def is_empty(fn: Callable) -> bool:
+    """Whether a function has no body; one that runs elsewhere was asked there, and carries the answer."""
+    fn = inspect.unwrap(fn)
+    code = getattr(fn, "__code__", None)
+    return getattr(fn, "_empty_body", None) is True or (code is not None and code.co_code in _EMPTY)
 
 
 def failure(error: BaseException) -> Answer:
-    """The answer that an exception is."""
+    """The answer that an exception is; one that was raised elsewhere carries it."""
+    if type(getattr(error, "answer", None)) is Answer and error.answer.problem:
+        return error.answer
     try:
         text = " ".join(str(error).split())[:200].rstrip(".")
     except Exception:
@@ -190,6 +200,8 @@ def _collect(value) -> Answer:
             arrays[path], types[path] = _leaf(item)
     except _Unusable as bad:
         return Answer(problem=bad.args[0], detail=bad.args[1])
+    except Exception:  # of a tensor that PyTorch itself cannot read
+        return Answer(problem="type", detail=f"{type(value).__name__} that cannot be read")
     return Answer(arrays, types, container=type(value).__name__)
 
 
@@ -214,6 +226,8 @@ def _leaf(item) -> tuple[np.ndarray, str]:
         item = item.detach()
         if item.device.type != "cpu":
             raise _Unusable("device", str(item.device))
+        if rare(item):
+            raise _Unusable("type", rare(item))
         item = item.to_dense() if item.layout != torch.strided else item
         item = item.float() if item.dtype == torch.bfloat16 else item
         return item.resolve_conj().resolve_neg().numpy().copy(), "tensor"
@@ -226,3 +240,15 @@ def _leaf(item) -> tuple[np.ndarray, str]:
     if kind is str:
         return np.asarray(item[:1000]), "text"
     raise _Unusable("type", kind.__name__)
+
+
+def rare(tensor: torch.Tensor) -> str:
+    """What a tensor is called that holds no plain numbers: "float8_e4m3fn tensor", "sparse tensor"; "" for others."""
+    if tensor.is_nested:
+        return "nested tensor"
+    if tensor.layout != torch.strided and tensor.numel() > _DENSE:
+        return "sparse tensor"
+    if tensor.is_quantized:
+        return "quantized tensor"
+    name = str(tensor.dtype).removeprefix("torch.")
+    return "" if name in NUMBERS else f"tensor of {name}"

@@ -454,7 +454,9 @@ TRUE_OF = Exercise(
 
 def start(noise, sigma):
     """The library's own: the network's coordinates start with plain noise."""
-    return StableDiffusion.start(None, noise, torch.tensor([sigma], dtype=torch.float64))
+    return StableDiffusion.start(
+        SimpleNamespace(device=noise.device), noise, torch.tensor([sigma], dtype=torch.float64)
+    )
 
 
 START = Exercise(

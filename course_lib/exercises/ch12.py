@@ -1000,6 +1000,7 @@ CLIPPED = Exercise(
         normal(g, 3, n),
     ),
     call=call_clipped,
+    beside=True,
     right=[clipped_by_hand, clipped_with_two_filters],
     tolerance=1e-5,
     wrong=[

@@ -31,6 +31,7 @@ class Exercise:
     inputs(g: torch.Generator) -> tuple of data (tensors, numbers, strings, and lists or tuples of these): no functions.
     call(fn, *inputs) -> tensor, number, or tuple or dict of them, where the answer takes or returns functions.
     accept(answer, inputs) -> None or the sentence, `answer` as tensors in the structure that the function returned.
+    beside: `call` hands over what only shared memory can be, such as a module: it then runs beside the learner's code.
     properties: functions (fn, inputs) -> None or a sentence, tried after the values.
     needs: what the cell uses beyond torch and built-ins: a public name of course_lib ("ring"), or a line that binds one
     ("D = ring(10)"). home: the library's own function, "course_lib.guidance:rbf". equation: "(4.4)".
@@ -59,6 +60,7 @@ class Exercise:
     accept: Callable | None = None
     rubric: str = ""
     draws: int = field(default=0)
+    beside: bool = False
     may_pass: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -77,6 +79,11 @@ class Exercise:
     def kind(self) -> str:
         """ "function", "experiment" or "judged"."""
         return "judged" if self.rubric else "experiment" if self.accept else "function"
+
+    @property
+    def outside(self) -> bool:
+        """Whether `call` runs where no learner's code does, and only asks the learner's function."""
+        return self.call is not None and not self.beside
 
     @property
     def public_draws(self) -> int:

@@ -1,6 +1,7 @@
 """What an exercise needs where its declaration must not be: lines that bind its names, sources of its functions.
 
-A class grader runs a learner's cell beside a library without declarations; `call` and the properties go along as text.
+A class grader runs a learner's cell beside a library without declarations; a `call` that cannot run elsewhere goes
+along as text.
 """
 
 import dis
@@ -47,11 +48,6 @@ def call_source(exercise: Exercise) -> str:
     Raises ValueError where it is no module-level `def`, or uses something that is neither public, nor a number or text.
     """
     return source_of(exercise, exercise.call, "call") if exercise.call else ""
-
-
-def property_sources(exercise: Exercise) -> list[tuple[str, str]]:
-    """Name and source of each property, as call_source gives that of `call`."""
-    return [(one.__name__, source_of(exercise, one, "a property")) for one in exercise.properties]
 
 
 def source_of(exercise: Exercise, fn: Callable, what: str) -> str:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from course_lib.metrics.checks import in_float64
+
 
 class Estimate(NamedTuple):
     """A number, its standard error, and how many repeats both come from."""
@@ -19,7 +21,7 @@ class Estimate(NamedTuple):
 
 
 def _repeats(values: Tensor, name: str) -> Tensor:
-    values = torch.as_tensor(values, dtype=torch.float64)
+    values = in_float64(values)
     if values.ndim < 1 or len(values) < 2:
         raise ValueError(f"{name}: needs at least 2 repeats along the first axis, got shape {tuple(values.shape)}.")
     if not values.isfinite().all():
@@ -48,7 +50,7 @@ def bootstrap(
     if draws < 2:
         raise ValueError(f"bootstrap: draws must be at least 2, got {draws}.")
     index = torch.randint(len(values), (draws, len(values)), generator=generator)
-    resampled = torch.stack([torch.as_tensor(statistic(values[i]), dtype=torch.float64) for i in index])
+    resampled = torch.stack([in_float64(statistic(values[i])) for i in index])
     estimate = Estimate(float(statistic(values)), resampled.std().item(), len(values))
     if not torch.tensor(estimate, dtype=torch.float64).isfinite().all():
         raise ValueError("bootstrap: the statistic must be finite for every draw; look at what it does with repeats.")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from course_lib.metrics.checks import checked, unit
+from course_lib.metrics.checks import checked, precise, unit
 
 
 def hill(p: Tensor, q: float = 1.0) -> Tensor:
@@ -13,6 +13,7 @@ def hill(p: Tensor, q: float = 1.0) -> Tensor:
     one and q >= 0. Source: Hill (1973).
     """
     p = torch.as_tensor(p)
+    p = precise(p, "hill: p") if p.is_floating_point() else p
     total = p.detach().sum().item()
     if p.ndim != 1 or (p.detach() < -1e-9).any() or abs(total - 1) > 1e-4:
         raise ValueError(f"hill: p must be shares, not negative and summing to 1, got a sum of {total:g}.")
@@ -99,6 +100,7 @@ def in_batch_similarity(phi: Tensor) -> Tensor:
     N = len(phi)
     if phi.ndim != 2 or N < 2:
         raise ValueError(f"in_batch_similarity: needs (N, d) with N >= 2, got {tuple(phi.shape)}.")
+    phi = precise(phi, "in_batch_similarity: phi")
     length = phi.norm(dim=1, keepdim=True)
     if not length.isfinite().all():
         raise ValueError("in_batch_similarity: phi holds vectors of no finite length; look at the samples behind them.")

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def _labels(labels: Tensor, name: str) -> Tensor:
-    labels = torch.as_tensor(labels)
+    labels = torch.as_tensor(labels).cpu()
     if labels.is_floating_point() or labels.is_complex() or labels.numel() == 0:
         raise ValueError(f"{name}: needs whole-number labels, got {tuple(labels.shape)} of {labels.dtype}.")
     return labels.long()
@@ -41,5 +41,5 @@ def factor_coverage(labels: Tensor, kinds: int) -> Tensor:
             f"factor_coverage: labels must be (..., N) from 0 to {kinds - 1}, got {tuple(labels.shape)} from "
             f"{labels.min()} to {labels.max()}."
         )
-    seen = torch.zeros(*labels.shape[:-1], kinds, dtype=torch.float64, device=labels.device)
+    seen = torch.zeros(*labels.shape[:-1], kinds, dtype=torch.float64)
     return seen.scatter_(-1, labels, 1.0).mean(-1)

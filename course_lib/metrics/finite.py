@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from course_lib.metrics.checks import checked
+from course_lib.metrics.checks import checked, in_float64
 from course_lib.metrics.gaussian import Set, frechet
 from course_lib.metrics.statistics import GaussianStatistics
 
@@ -26,7 +26,7 @@ def frechet_bias(eigenvalues: Tensor, n: int, m: int | None = None) -> float:
     with m, both sides are samples and 1/n becomes 1/n + 1/m. Squared units of the features. Raises ValueError for
     eigenvalues that are negative or not finite, or fewer than 2 samples.
     """
-    values = torch.as_tensor(eigenvalues, dtype=torch.float64)
+    values = in_float64(eigenvalues)
     rounding = 1e-9 * values.abs().max() if values.numel() else 0
     if values.ndim != 1 or not values.isfinite().all() or (values < -rounding).any():
         raise ValueError("frechet_bias: the eigenvalues must be a list (d,) of finite numbers that are not negative.")

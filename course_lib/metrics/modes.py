@@ -1,8 +1,8 @@
 """Counting modes: which were hit, and how many samples lie on a mode at all. Report the first only with the second."""
 
-import torch
 from torch import Tensor
 
+from course_lib.metrics.checks import in_float64
 from course_lib.metrics.distances import squared_distances
 
 
@@ -37,7 +37,7 @@ def expected_modes(weights: Tensor, N: int) -> float:
 
     Raises ValueError unless the weights are shares that sum to one and N >= 0.
     """
-    weights = torch.as_tensor(weights, dtype=torch.float64)
+    weights = in_float64(weights)
     if (weights < 0).any() or abs(weights.sum().item() - 1) > 1e-6 or N < 0:
         raise ValueError(
             f"expected_modes: needs shares that sum to 1 and N >= 0, got the sum {weights.sum():g} and {N=}."

@@ -20,7 +20,7 @@ TASK = struct.Struct(">Qdd")  # bytes of the pickle, seconds of computing, secon
 REPLY = struct.Struct(">BBdQ")  # outcome, signal or exit status, seconds of computing, bytes of the records
 LENGTH = struct.Struct(">I")  # bytes of one record
 READY = b"ready"
-OUTCOMES = ("ended", "killed", "cpu", "wall", "stopped", "flood")
+OUTCOMES = ("ended", "killed", "cpu", "wall", "stopped", "flood", "memory", "files")
 MOST = 16_000_000  # bytes of records for one exercise
 MAGIC = b"\x93NUMPY\x01\x00"
 

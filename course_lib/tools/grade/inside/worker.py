@@ -5,74 +5,75 @@ and whatever it leaves behind is killed before the next. Neither knows a referen
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import pickle
-import resource
 import select
-import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from course_lib.tools.grade.inside.answering import answers
+from course_lib.tools.grade.inside.answering import run_task
+from course_lib.tools.grade.inside.kernel import (
+    DUMPABLE,
+    GET_SECCOMP,
+    NO_NEW_PRIVS,
+    PDEATHSIG,
+    SUBREAPER,
+    everybody_else,
+    filtered,
+    limited,
+    own_keyring,
+    prctl,
+)
 from course_lib.tools.grade.inside.records import MOST, OUTCOMES, READY, REPLY, TASK, read_exactly, write_all
+from course_lib.tools.grade.inside.watching import Watch, cleaned
 
 _LOOK = 50  # milliseconds between two looks at a child that neither sends nor ends
-_PDEATHSIG, _DUMPABLE, _SUBREAPER, _NO_NEW_PRIVS = 1, 4, 36, 38  # options of prctl(2)
 
 
-def limited(seconds: float, memory: int, processes: int, file: int) -> None:
-    """Kernel limits on this process and what it starts; memory comes on top of what is in use."""
-    whole = int(seconds) + (seconds > int(seconds))
-    sizes = [int(pages) * resource.getpagesize() for pages in Path("/proc/self/statm").read_text().split()]
-    wanted = {
-        resource.RLIMIT_CPU: (whole, whole + 1),
-        resource.RLIMIT_AS: (sizes[0] + 2 * memory,) * 2,
-        resource.RLIMIT_DATA: (sizes[5] + memory,) * 2,
-        resource.RLIMIT_FSIZE: (file,) * 2,
-        resource.RLIMIT_NOFILE: (128,) * 2,
-        resource.RLIMIT_CORE: (0, 0),
-    }
-    if processes:
-        wanted[resource.RLIMIT_NPROC] = (processes,) * 2
-    for limit, (soft, hard) in wanted.items():
-        allowed = resource.getrlimit(limit)[1]
-        if allowed != resource.RLIM_INFINITY:
-            soft, hard = min(soft, allowed), min(hard, allowed)
-        resource.setrlimit(limit, (soft, hard))
+def child(tasks: int, size: int, out: int, limits: dict, seconds: float, talk: int, kept: dict) -> None:
+    """Run one exercise and send its records; never comes back.
 
-
-def child(tasks: int, size: int, out: int, limits: dict, seconds: float) -> None:
-    """Run one exercise and send its records; never comes back."""
+    talk: a connection to whoever measures, or -1; kept: what `filtered` is told.
+    """
     me = os.getpid()
     try:
-        prctl(_PDEATHSIG, int(signal.SIGKILL))
+        prctl(PDEATHSIG, int(signal.SIGKILL))
         os.setsid()
         null = os.open(os.devnull, os.O_RDWR)
         for handle in (0, 1, 2):
             os.dup2(null, handle)
-        for handle in {*range(3, 64)} - {tasks, out}:
+        for handle in {*map(int, os.listdir("/proc/self/fd"))} - {0, 1, 2, tasks, out, talk}:
             with contextlib.suppress(OSError):
                 os.close(handle)
         payload = read_exactly(tasks, size)
         os.close(tasks)
         limited(seconds, **limits)
-        for record in answers(pickle.loads(payload)):
-            if os.getpid() != me:  # a copy that the student's code forked
-                break
-            write_all(out, record)
+        filtered(**kept)
+
+        def send(record: bytes) -> None:
+            if os.getpid() == me:  # and not a copy that the student's code forked
+                write_all(out, record)
+
+        run_task(pickle.loads(payload) | {"talk": talk}, send)
     finally:
         os._exit(0)
 
 
-def watched(pid: int, pipe: int, wall: float, tasks: int) -> tuple[str, bytearray]:
-    """What a child sends until it ends, stops, sends too much, is out of time or the grader is gone; why, and that."""
-    records, deadline, look, events = bytearray(), time.monotonic() + wall, _LOOK, select.poll()
+def watched(
+    pid: int, pipe: int, wall: float, tasks: int, over: Callable[[], str] = lambda: ""
+) -> tuple[str, bytearray]:
+    """What a child sends until it ends, stops, sends or uses too much, is out of time or the grader is gone; why, that.
+
+    over: says which of the limits on all of its processes together is passed.
+    """
+    records, deadline, again, look = bytearray(), time.monotonic() + wall, 0.0, _LOOK
+    events = select.poll()
     events.register(pipe, select.POLLIN)
     events.register(tasks, 0)  # reports only that its other end is closed
     while True:
@@ -92,6 +93,10 @@ def watched(pid: int, pipe: int, wall: float, tasks: int) -> tuple[str, bytearra
             return "stopped" if seen.si_code == os.CLD_STOPPED else "ended", records
         if time.monotonic() > deadline:
             return "wall", records
+        if time.monotonic() > again:
+            if used := over():
+                return used, records
+            again = time.monotonic() + _LOOK / 1000
 
 
 def drained(pipe: int, records: bytearray) -> bytes:
@@ -117,27 +122,24 @@ def group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def emptied(folder: str) -> None:
-    """Remove what an exercise wrote."""
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            os.unlink(entry.path)
-
-
-def one(tasks: int, out: int, limits: dict, kill: Callable[[int], None]) -> bool:
-    """Serve one task; False where there is none left, or nobody to serve."""
+def one(tasks: int, out: int, given: dict, kill: Callable[[int], None], doors: int = -1) -> bool:
+    """Serve one task; False where there is none left, or nobody to serve. doors: where connections come in, or -1."""
     try:
         size, seconds, wall = TASK.unpack(read_exactly(tasks, TASK.size))
     except EOFError:
         return False
     pipe, end = os.pipe()
+    talk = door(doors)
+    watch = Watch(
+        seconds, given["limits"]["memory"], given["disk"], given["entries"], given["folder"], given["private"]
+    )
     pid = os.fork()
     if pid == 0:
-        child(tasks, size, end, limits, seconds)
-    os.close(end)
-    outcome, records = watched(pid, pipe, wall, tasks)
+        kept = {"protected": () if given["private"] else everybody_else(), "network": given["network"]}
+        child(tasks, size, end, given["limits"], seconds, talk, kept)
+    for handle in (end, talk)[: 1 + (talk >= 0)]:
+        os.close(handle)
+    outcome, records = watched(pid, pipe, wall, tasks, watch.over)
     kill(pid)
     os.kill(pid, signal.SIGKILL)  # it is ours until it is waited for
     _, status, usage = os.wait4(pid, 0)
@@ -151,6 +153,17 @@ def one(tasks: int, out: int, limits: dict, kill: Callable[[int], None]) -> bool
         outcome = "cpu" if -code == signal.SIGXCPU or (-code == signal.SIGKILL and computed >= seconds) else "killed"
     write_all(out, REPLY.pack(OUTCOMES.index(outcome), abs(code), computed, len(records)) + records)
     return True
+
+
+def door(doors: int) -> int:
+    """The connection that came with a task for the child alone, or -1."""
+    if doors < 0:
+        return -1
+    with socket.socket(fileno=os.dup(doors)) as connection, contextlib.suppress(BlockingIOError):
+        connection.setblocking(False)
+        found = socket.recv_fds(connection, 1, 1)[1]
+        return found[0] if found else -1
+    return -1
 
 
 def reaped(kill: Callable[[int], None]) -> None:
@@ -169,19 +182,18 @@ def confined(uid: int | None, folder: str) -> None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    for option, value in ((_PDEATHSIG, signal.SIGKILL), (_DUMPABLE, 0), (_SUBREAPER, 1), (_NO_NEW_PRIVS, 1)):
+    own_keyring()
+    for option, value in ((PDEATHSIG, signal.SIGKILL), (DUMPABLE, 0), (SUBREAPER, 1), (NO_NEW_PRIVS, 1)):
         prctl(option, int(value))
-
-
-def prctl(option: int, value: int) -> int:
-    """prctl(2), which Python does not offer."""
-    return ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+    if prctl(GET_SECCOMP, 0) < 0:
+        raise OSError("this kernel has no filter of system calls (seccomp)")
 
 
 def main(arguments: str) -> None:
     """Serve tasks from standard input until it ends; arguments are sandbox.py's, as JSON."""
     given = json.loads(arguments)
-    tasks, out = os.dup(0), os.dup(1)
+    tasks, out, doors = os.dup(0), os.dup(1), os.dup(given["doors"])
+    os.close(given["doors"])
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
@@ -190,7 +202,7 @@ def main(arguments: str) -> None:
     torch.set_num_threads(1)
     write_all(out, READY)
     kill = everything if given["alone"] else group
-    while one(tasks, out, given["limits"], kill):
-        if given["alone"]:
-            emptied(given["folder"])
+    clean = True
+    while clean and one(tasks, out, given, kill, doors):
+        clean = not given["alone"] or cleaned(given["folder"], given["shared"])
     os._exit(0)  # at once: Python with torch takes its time to leave

@@ -17,7 +17,7 @@ CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL")
 def marked(exercise: Exercise, reply: Reply, seeds: Sequence[int], limits: Limits) -> Mark:
     """The mark for one exercise; whatever came, it is a mark."""
     try:
-        sent = checked(exercise, received(reply.records), seeds)
+        sent = checked(exercise, sent_by(exercise, reply), seeds)
     except Refused as error:
         said = f"What your code sent back is no answer ({error}): return the answer, and leave all else as it is."
         return unfinished(exercise, reply, limits) or mark(exercise, "refused", said)
@@ -29,6 +29,16 @@ def marked(exercise: Exercise, reply: Reply, seeds: Sequence[int], limits: Limit
         return told
     said = f"Your code ended Python (exit status {reply.code}) before it gave an answer."
     return unfinished(exercise, reply, limits) or mark(exercise, "error", said)
+
+
+def sent_by(exercise: Exercise, reply: Reply) -> Received:
+    """What a worker sent and what was measured: neither may say what is the other's to say."""
+    inside, outside = received(reply.records), received(reply.measured.records)
+    if reply.measured.ended not in ("", "closed", "lost"):
+        raise Refused(reply.measured.ended)
+    if inside.properties or (exercise.outside and not all(failed([one]) for one in inside.answers)):
+        raise Refused("what is measured outside")
+    return Received(inside.answers + outside.answers, outside.properties)
 
 
 def checked(exercise: Exercise, sent: Received, seeds: Sequence[int]) -> Received:
@@ -59,6 +69,8 @@ def unfinished(exercise: Exercise, reply: Reply, limits: Limits) -> Mark | None:
     if reply.outcome == "flood":
         return mark(exercise, "refused", "Your code sent back more than 16 MB: return the answer only.")
     sentences = {
+        "memory": f"Your code and the processes that it started used more than {limits.memory / 1e9:g} GB together.",
+        "files": f"Your code wrote more than {limits.disk / 1e6:g} MB or {limits.entries:,} files.",
         "killed": crashed(reply.code),
         "stopped": "Your code stopped its own process (SIGSTOP): leave signals alone.",
         "gone": "Your code ended the process that runs it: leave the other processes alone.",

@@ -17,7 +17,7 @@ ALIASES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 KIT = ["__init__.py", "exercises/answers.py", "tools/__init__.py"]
 KIT += [
     "tools/grade/__init__.py",
-    *(f"tools/grade/inside/{name}.py" for name in ("__init__", "records", "cells", "answering", "worker")),
+    *(f"tools/grade/inside/{path.name}" for path in sorted((PACKAGE / "tools/grade/inside").glob("*.py"))),
 ]
 RIVALS = ("vendi_score", "prdc", "torchmetrics")  # packages that answer an exercise
 

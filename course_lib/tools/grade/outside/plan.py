@@ -9,7 +9,7 @@ from functools import cached_property
 from course_lib.exercises import registry
 from course_lib.exercises.comparing import answer_of, draw, grade, number
 from course_lib.exercises.declare import Exercise
-from course_lib.exercises.portable import call_source, prelude, property_sources
+from course_lib.exercises.portable import call_source, prelude
 from course_lib.tools.environment import Problem
 from course_lib.tools.grade.outside.library import modules
 
@@ -33,6 +33,24 @@ class Plan:
     def task(self, exercise: Exercise, cells: Sequence[str], place: int) -> bytes:
         """One exercise of one submission, for the worker."""
         return pickle.dumps(self.given[exercise.id] | {"cells": list(cells), "place": place}, protocol=5)
+
+    def whole_task(
+        self,
+        places: Mapping[Exercise, int],
+        cells: Sequence[str],
+        references: Mapping[str, tuple[str, str, int, bool]],
+        passed: Sequence[str],
+        seconds: float,
+    ) -> bytes:
+        """Some exercises of one submission by a run of all cells; the homes of all of them are left out.
+
+        places: where their cells are, or -1. references: for exercises that fail, name, source, place, and whether the
+        name is bound to it there. seconds: for what one answer computes.
+        """
+        wanted = {one.id: self.given[one.id] | {"modules": None, "place": place} for one, place in places.items()}
+        given = {"wanted": wanted, "modules": modules(*places), "cells": list(cells)}
+        told = {"references": dict(references), "passed": frozenset(passed), "seconds": seconds}
+        return pickle.dumps(given | told, protocol=5)
 
 
 def made(chapter: int, term: str) -> Plan:
@@ -73,15 +91,20 @@ def fair(exercise: Exercise, seeds: Sequence[int]) -> bool:
     return right and not any(passes(wrong.fn) for wrong in exercise.wrong)
 
 
+def measured_outside(exercise: Exercise) -> bool:
+    """Whether anything of an exercise is measured by measuring.py."""
+    return exercise.outside or bool(exercise.properties)
+
+
 def told(exercise: Exercise, seeds: Sequence[int]) -> dict:
     """What a worker needs of an exercise: no reference, no wrong answer, no tolerance."""
-    call = (exercise.call.__name__, call_source(exercise)) if exercise.call else None
+    call = (exercise.call.__name__, call_source(exercise)) if exercise.beside else None
     return {
         "id": exercise.id,
         "name": exercise.name,
         "modules": modules(exercise),
         "prelude": prelude(exercise),
         "call": call,
-        "properties": property_sources(exercise),
-        "draws": [(number(exercise, seed), draw(exercise, seed)) for seed in seeds],
+        "draws": [] if exercise.outside else [(number(exercise, seed), draw(exercise, seed)) for seed in seeds],
+        "asked": measured_outside(exercise),
     }

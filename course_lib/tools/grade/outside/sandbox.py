@@ -3,10 +3,12 @@
 import contextlib
 import json
 import os
+import platform
 import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from course_lib.tools.environment import Problem
+from course_lib.tools.grade.inside.kernel import MACHINES
 from course_lib.tools.grade.outside import mounts
 
 INSTALL = "sudo apt-get install bubblewrap"
@@ -24,6 +27,7 @@ START = (  # a quarter of the time that torch takes to import goes into looking 
     "from course_lib.tools.grade.inside.worker import main; gc.freeze(); gc.enable(); main(sys.argv[2])"
 )
 FIRST_USER = 64000  # where we are root, each job becomes a user of its own, which nobody else is
+SHARED = ("/tmp", "/var/tmp", "/dev/shm")  # where another user of this machine can leave files
 THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
 
 
@@ -36,11 +40,18 @@ class Limits:
     processes: int = 16
     file: int = 16_000_000
     disk: int = 64_000_000
+    entries: int = 10_000  # files and folders
 
     @property
     def wall(self) -> float:
         """Seconds in all: how busy the machine is must not decide about a mark."""
         return 10 * self.seconds
+
+
+class Worker(subprocess.Popen):
+    """A worker's process; doors: where connections for one exercise are handed in."""
+
+    doors: socket.socket
 
 
 @dataclass(frozen=True)
@@ -53,11 +64,15 @@ class Sandbox:
     private: tuple[Path, ...] = ()
 
     @contextlib.contextmanager
-    def started(self, slot: int = 0) -> Iterator[subprocess.Popen]:
+    def started(self, slot: int = 0) -> Iterator[Worker]:
         """A worker that reads tasks and writes replies; on leaving, it and all it started are killed."""
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        with self._command(slot) as (command, options):
-            process = subprocess.Popen(command, **pipes, bufsize=0, start_new_session=True, **options)
+        ours, theirs = socket.socketpair()
+        with ours, self._command(slot, theirs.fileno()) as (command, options):
+            with theirs:
+                options |= {"bufsize": 0, "start_new_session": True, "pass_fds": [theirs.fileno()]}
+                process = Worker(command, **pipes, **options)
+            process.doors = ours
             try:
                 yield process
             finally:
@@ -69,11 +84,11 @@ class Sandbox:
                 self._end()
 
     @contextlib.contextmanager
-    def _command(self, slot: int) -> Iterator[tuple[list[str], dict]]:
+    def _command(self, slot: int, doors: int = -1) -> Iterator[tuple[list[str], dict]]:
         """The command line and what Popen is told besides."""
         if self.kind == "bwrap":
             inside = str(Path(mounts.INSIDE).parent)
-            yield [*self.bwrap(), *python(inside, self.settings(slot, mounts.BOX))], {}
+            yield [*self.bwrap(), *python(inside, self.settings(slot, mounts.BOX, doors))], {}
             return
         with tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as folder:
             mounts.written(Path(folder) / "kit")
@@ -85,15 +100,17 @@ class Sandbox:
                 person = pwd.getpwnam(self.user)
                 os.chown(box, person.pw_uid, person.pw_gid)
                 options |= {"user": person.pw_uid, "group": person.pw_gid, "extra_groups": []}
-            yield python(str(Path(folder) / "kit"), self.settings(slot, str(box))), options
+            yield python(str(Path(folder) / "kit"), self.settings(slot, str(box), doors)), options
 
-    def settings(self, slot: int, box: str) -> str:
+    def settings(self, slot: int, box: str, doors: int = -1) -> str:
         """What the worker is told about itself."""
         limits = asdict(self.limits)
         limits = {"memory": limits["memory"], "file": limits["file"], "processes": self.processes()}
         uid = FIRST_USER + slot if self.kind == "bwrap" and administrator() else None
-        about = {"grader": os.getpid(), "uid": uid, "alone": self.kind != "none", "folder": box}
-        return json.dumps(about | {"limits": limits})
+        about = {"grader": os.getpid(), "uid": uid, "alone": self.kind != "none", "folder": box, "doors": doors}
+        about |= {"private": self.kind == "bwrap", "network": self.kind != "user", "limits": limits}
+        about |= {"shared": SHARED if self.kind == "user" else ()}
+        return json.dumps(about | {"disk": self.limits.disk, "entries": self.limits.entries})
 
     def processes(self) -> int:
         """The limit on processes; kernels before 5.14 count those outside the sandbox too."""
@@ -115,6 +132,7 @@ class Sandbox:
         told += [part for name, value in environment(mounts.BOX).items() for part in ("--setenv", name, value)]
         told += mounts.options(self.private)
         told += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+        told += [part for name in ("keys", "key-users") for part in ("--ro-bind-try", "/dev/null", f"/proc/{name}")]
         told += ["--size", str(self.limits.disk)] if "--size" in known() else []
         return ["bwrap", *told, "--tmpfs", mounts.BOX, "--chdir", mounts.BOX, "--remount-ro", "/", "--"]
 
@@ -126,6 +144,10 @@ class Sandbox:
 
     def check(self) -> None:
         """Raise Problem with the sentence that mends it where no worker can be started this way."""
+        if sys.platform.startswith("linux") and platform.machine() not in MACHINES:
+            raise Problem(
+                f"Grading needs x86-64 or ARM of 64 bits; this is {platform.machine()}: grade on another machine"
+            )
         if self.kind == "user":
             _check_user(self.user)
         if self.kind != "bwrap":
