@@ -96,7 +96,7 @@ class StableDiffusion:
         schedule. The thesis' levels are torch.cat([sd.sigma_at(torch.linspace(999, 0, 20)), torch.zeros(1)]). Raises
         ValueError outside the timesteps. Source: diffusers' EulerDiscreteScheduler.
         """
-        t, last = numeric(t, "sigma_at: t").cpu().double(), len(self._sigmas) - 1
+        t, last = numeric(t, "sigma_at: t", torch.float64).cpu(), len(self._sigmas) - 1
         if not ((t >= 0) & (t <= last)).all():
             raise ValueError(f"sigma_at: t must be timesteps from 0 to {last}, got {t.tolist()}.")
         low = t.long().clamp(max=last - 1)
