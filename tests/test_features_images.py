@@ -37,7 +37,7 @@ WRONG = {
     "infinite": (lambda x: x - torch.inf, "these pictures hold values that are not finite; look at what made them"),
     "grey": (lambda x: x[:, :1], r"pictures have shape \(N, 3, H, W\) with N >= 1, got \(3, 1, 48, 48\)"),
     "one": (lambda x: x[0], r"pictures have shape \(N, 3, H, W\) with N >= 1, got \(3, 48, 48\)"),
-    "none": (lambda x: x[:0], r"with N >= 1, got \(0, 3, 48, 48\)"),
+    "none": (lambda x: x[:0], r"pictures have shape \(N, 3, H, W\) with N >= 1, got \(0, 3, 48, 48\)"),
 }
 
 
