@@ -22,6 +22,7 @@ stable_diffusion  the adapter, the only module that knows timesteps
 models            the registry of models: where they come from, under which terms, how they are found
 memory            how many pictures go through a network at once
 plots             figures from arrays
+checks            what an argument must be, in one sentence
 claims            claims with baseline, control and verdict; stored results
 exercises         declarations of the exercises; check, fallback and quiz
 tools             what maintainers and instructors run: the command `course`

@@ -22,6 +22,7 @@ from course_lib.tools.grade.collected.submissions import handed_in
 from course_lib.tools.grade.marked import result
 from course_lib.tools.grade.marked.folder import locked
 from course_lib.tools.grade.outside import batch, plan
+from course_lib.tools.grade.outside.seed import generated, guessable
 
 GOOD = json.dumps(notebook("4.1")).encode()
 RUN = "from course_lib.tools.cli import main; from course_lib.tools.grade.outside import plan; import sys\n" + (
@@ -335,3 +336,13 @@ def test_a_list_of_students_is_looked_at_before_anybody_is_graded(small, tmp_pat
     assert run(small, tmp_path / "out", "--roster", str(tmp_path / "nowhere.csv")) == 1
     assert "nowhere.csv cannot be read (No such file or directory)" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "can"),
+    [("autumn-2026", True), ("spring-27-q8fz", True), ("S", True), ("geheim", True), ("2026-11-28", True),
+     ("correct horse battery", True), ("8f14e45fceea167a5a36dedd4bea2543", False), ("Vk3xQ9tLm2ZpR7cW8dYn", False)],
+)  # fmt: skip
+def test_a_seed_that_can_be_found_by_trying_is_known(text, can):
+    assert guessable(text) is can
+    assert not guessable(generated())

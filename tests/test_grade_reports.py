@@ -5,6 +5,7 @@ import io
 import json
 import random
 import re
+import unicodedata
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ import pytest
 from course_lib.exercises import exercises
 from course_lib.tools import cli
 from course_lib.tools.grade.collected.naming import Named, canvas, moodle
+from course_lib.tools.grade.collected.normal import words
 from course_lib.tools.grade.marked.result import Mark, Result
 from course_lib.tools.grade.reported import imports as reports_imports
 from course_lib.tools.grade.reported import pages as reports_pages
@@ -745,3 +747,105 @@ def test_every_option_in_the_guide_exists(root):
         text = path.read_text("utf-8")
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= options, path.name
         assert set(re.findall(r"^ *course ([a-z-]+)", text, re.MULTILINE)) <= set(parsers), path.name
+
+
+# lists of students as gradebooks and spreadsheets write them
+
+WORKSHEETS = {
+    "German": (
+        'ID,"Vollständiger Name",E-Mail-Adresse,Status,Bewertung,Bestwertung,"Bewertung kann geändert werden",'
+        '"Zuletzt geändert (Abgabe)","Zuletzt geändert (Bewertung)","Feedback als Kommentar"',
+        '"Teilnehmer/in{0}","{1}",{2}@example.org,"Zur Bewertung abgegeben",,"19,00",Ja,"Montag, 2. März 2026",-,',
+        4,
+    ),
+    "French": (
+        'Identifiant,"Nom complet","Adresse de courriel",Statut,Note,"Note maximale","La note peut être modifiée",'
+        '"Dernière modification (travail remis)","Dernière modification (note)","Feedback par commentaires"',
+        '"Participant {0}","{1}",{2}@example.org,"Remis pour évaluation",,"19,00",Oui,"lundi 2 mars 2026",-,',
+        4,
+    ),
+    "Japanese": (
+        "ID,フルネーム,メールアドレス,ステータス,評点,最大評点,評点変更可否,"
+        "最終更新日時 (提出),最終更新日時 (評定),フィードバックコメント",
+        '"参加者 {0}","{1}",{2}@example.org,提出済み,,19.00,Yes,"2026年 03月 2日",-,',
+        4,
+    ),
+    "Spanish, blind": (
+        'Identificador,Estado,Calificación,"Calificación máxima","La calificación puede ser cambiada",'
+        '"Última modificación (entrega)","Última modificación (calificación)","Comentarios de retroalimentación"',
+        '"Participante {0}","Enviado para calificar",,"19,00",Sí,"lunes, 2 de marzo de 2026",-,',
+        2,
+    ),
+}
+CLASS = (("101", "Ann Example", "ann"), ("102", "Bea Other", "bea"), ("103", "Zoë Müller", "zoe"))
+
+
+def handed(name: str, number: str):
+    return result(f"k{number}", name, file=f"{name}_{number}_assignsubmission_file/04.ipynb")
+
+
+@pytest.mark.parametrize("language", WORKSHEETS)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_moodles_worksheet_is_known_in_every_language(tmp_path, language, separator):
+    head, line, grade = WORKSHEETS[language]
+    text = "\n".join([head, *(line.format(*one) for one in CLASS)])
+    rows = list(csv.reader(io.StringIO(text)))
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=separator).writerows(rows)
+    (tmp_path / "worksheet.csv").write_text(out.getvalue(), encoding="utf-8-sig")
+    mine = [handed(name, number) for number, name, _ in CLASS[:2]]
+    assert reports.write_all(mine, tmp_path / "out", roster=tmp_path / "worksheet.csv", words=False) == []
+    written = list(csv.reader(io.StringIO((tmp_path / "out/moodle.csv").read_text("utf-8"), newline="")))
+    assert [row[grade] for row in written[1:]] == ["16", "16", ""]
+    assert [[*row[:grade], *row[grade + 1 : -1]] for row in written] == [
+        [*row[:grade], *row[grade + 1 : -1]] for row in rows
+    ]
+
+
+def test_a_worksheet_without_a_place_for_the_grade_is_called_what_it_is(tmp_path):
+    (tmp_path / "w.csv").write_text("ID,Vollständiger Name,Status\nTeilnehmer/in101,Ann,x\nTeilnehmer/in102,Bea,x\n")
+    with pytest.raises(ValueError, match=r"is Moodle's grading worksheet in another language \(ID, Vollständiger Name"):
+        reports.check(None, tmp_path / "w.csv")
+
+
+EXPORT = (
+    'Student;ID;SIS User ID;SIS Login ID;Section;"Lab 3, part 1, and 2 (77)";"Lab 4, part 1 (78)"\n'
+    ' Points Possible;;;;;5;5\n"Example, Ada";1234;S1;ada;"Lab A, B";"3,5";\n"Müller, Zoë";99;S2;zoe;Lab B;4;\n'
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252", "latin-1"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_an_export_is_read_with_any_separator_encoding_and_form_of_letters(tmp_path, encoding, form):
+    """Quoted titles with commas in a file of semicolons; the names come from a zip in the other form."""
+    (tmp_path / "export.csv").write_bytes(EXPORT.encode(encoding))
+    mine = [result("a", "Ada Example", file="a/x.ipynb"),
+            result("z", unicodedata.normalize(form, "Zoë Müller"), ["wrong"], 1, file="z/x.ipynb")]  # fmt: skip
+    said = reports.write_all(mine, tmp_path / "out", roster=tmp_path / "export.csv", words=False, title="Lab 4")
+    students = canvas_reads(tmp_path / "out/canvas.csv")[2]
+    assert students == [
+        (["Example, Ada", "1234", "S1", "ada", "Lab A, B"], ["16"]),
+        (["Müller, Zoë", "99", "S2", "zoe", "Lab B"], ["15"]),
+    ]  # fmt: skip
+    guess = "export.csv does not say its encoding, and was read as cp1252: look at the names."
+    assert said == [guess] * (encoding in ("cp1252", "latin-1"))
+
+
+def test_the_list_of_another_assignment_gives_nobody_anothers_mark(tmp_path):
+    head, line, _ = WORKSHEETS["German"]
+    others = (("101", "Bea Other", "b"), ("102", "Cem Third", "c"), ("103", "Ann Example", "a"))
+    (tmp_path / "w.csv").write_text("\n".join([head, *(line.format(*one) for one in others)]), encoding="utf-8")
+    mine = [handed("Ann Example", "101"), handed("Bea Other", "102"), handed("Cem Third", "103")]
+    with pytest.raises(ValueError, match="Ann Example has the number 101, which is Bea Other .*this very assignment"):
+        reports.write_all(mine, tmp_path / "out", roster=tmp_path / "w.csv", words=False)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Zoë", unicodedata.normalize("NFD", "Zoë")), ("علی\u200cرضا", "علیرضا"), ("Lee, Ann", "ann  LEE"),
+     ("ΝΊΚΟΣ", "Νίκος"), ("Straße", "STRASSE"), ("ﬁona", "Fiona"), ("प्रिया शर्मा", "शर्मा प्रिया")],
+)  # fmt: skip
+def test_names_are_one_whatever_form_case_and_order_they_have(one, other):
+    assert words(one) == words(other)
+    assert words("Ann Lee") != words("Anne Lee")
+    assert words("Zoë") != words("Zoe")

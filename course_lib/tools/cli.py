@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import pkgutil
 import runpy
 import sys
@@ -127,7 +128,7 @@ def add_grade_arguments(grade: argparse.ArgumentParser) -> None:
 def add_gradescope_arguments(scope: argparse.ArgumentParser) -> None:
     """What `course gradescope` can be told."""
     scope.add_argument("--chapter", type=int, required=True)
-    scope.add_argument("--seed", required=True, metavar="TERM", help="any text: decides the hidden inputs")
+    scope.add_argument("--seed", metavar="TERM", help="decides the hidden inputs (default: one is made)")
     scope.add_argument("--out", type=Path, default=Path("autograder.zip"), help="default: autograder.zip")
     when = ("visible", "after_due_date", "after_published", "hidden")
     scope.add_argument("--visibility", choices=when, default="visible", help="when students see results")
@@ -154,6 +155,7 @@ def run_build(parsed: argparse.Namespace) -> int:
 
 
 def run_precompute(parsed: argparse.Namespace) -> int:
+    os.environ["COURSE_DEVICE"] = "cpu"  # as what is stored was computed
     runpy.run_path(str(TOOLS / "precompute" / f"{parsed.name}.py"), run_name="__main__")
     return 0
 

@@ -10,6 +10,7 @@ from course_lib.tools.environment import Problem
 
 FILE = "seed.txt"
 BITS = 64.0  # what cannot be tried out: two million million guesses a second would take a hundred days
+GUESSABLE = "This --seed could be guessed, and with it the hidden inputs: leave --seed out, and one is made for you."
 WORD, YEAR = 12.0, 7.0  # bits of a word of a dictionary, and of a year or another short number
 
 
@@ -30,6 +31,11 @@ def guessable(text: str) -> bool:
     return not mixed and bits(text) < BITS
 
 
+def generated() -> str:
+    """A seed that nobody can guess."""
+    return secrets.token_hex(16)
+
+
 def seed_for(out: Path, given: str | None) -> tuple[str, list[str]]:
     """The seed of the results in a folder, and what to say of it; raises Problem where another one is given."""
     path = out / FILE
@@ -37,12 +43,10 @@ def seed_for(out: Path, given: str | None) -> tuple[str, list[str]]:
     if given is None and kept:
         return kept, [f"The seed is the one in {path}."]
     if given is None:
-        seed = secrets.token_hex(16)
-        return seed, [f"A seed was made, which decides the hidden inputs: it is kept in {path}, for you alone."]
+        return generated(), [f"A seed was made, which decides the hidden inputs: it is kept in {path}, for you alone."]
     if kept and given != kept:
         raise Problem(f"{out} was begun with another --seed: leave it out, or choose another folder with --out")
-    said = "This --seed could be guessed, and with it the hidden inputs: leave --seed out, and one is made for you."
-    return given, [said] if guessable(given) else []
+    return given, [GUESSABLE] if guessable(given) else []
 
 
 def keep(out: Path, seed: str) -> None:
