@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +10,10 @@ from course_lib.exercises.declare import Exercise
 
 LARGEST = 64_000_000  # bytes of a file that is read
 _CELLS, _SOURCE, _TOTAL = 5_000, 1_000_000, 4_000_000  # cells, letters of one, letters of all
+_VALUES = 2_000_000  # values in the JSON, each of which takes up to 200 bytes of memory
 _ID = r"[1-9]\d{0,2}\.[1-9]\d{0,2}"
 _MARKER = re.compile(rf"^[ \t]*#+[ \t]*exercise[ \t]+({_ID})\b", re.MULTILINE | re.IGNORECASE)
 _STUB = re.compile(r"^[ \t]*raise NotImplementedError\b", re.MULTILINE)
-_ONE_AT_A_TIME = threading.Lock()  # JSON may grow thirtyfold in memory
 _OTHER_FILES = {
     b"%PDF": "a PDF",
     b"PK\x03\x04": "an archive or an Office document",
@@ -104,13 +103,15 @@ def read_notebook(data: bytes) -> Notebook:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
         return Notebook(problems=("The file is binary, not a notebook: hand in the .ipynb file.",))
-    with _ONE_AT_A_TIME:
-        try:
-            return _from_json(json.loads(text, strict=False))
-        except json.JSONDecodeError as error:
-            said = f"The notebook is broken in line {error.lineno} ({error.msg}): is the file cut off?"
-        except (ValueError, RecursionError, MemoryError) as error:
-            said = f"The notebook is broken ({type(error).__name__}): download it again."
+    if sum(map(text.count, "[{,")) > _VALUES:
+        said = f"The notebook has more than {_VALUES:,} values: clear its outputs and hand it in again."
+        return Notebook(problems=(said,))
+    try:
+        return _from_json(json.loads(text, strict=False))
+    except json.JSONDecodeError as error:
+        said = f"The notebook is broken in line {error.lineno} ({error.msg}): is the file cut off?"
+    except (ValueError, RecursionError, MemoryError) as error:
+        said = f"The notebook is broken ({type(error).__name__}): download it again."
     return Notebook(problems=(said,))
 
 

@@ -2,7 +2,9 @@
 
 import queue
 import subprocess
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
@@ -12,10 +14,11 @@ from pathlib import Path
 from course_lib.exercises.declare import Exercise
 from course_lib.tools.environment import Problem
 from course_lib.tools.grade.collected.choosing import Chosen, choose
+from course_lib.tools.grade.collected.notebook import Notebook, find
 from course_lib.tools.grade.collected.submissions import Submission
 from course_lib.tools.grade.marked import result
 from course_lib.tools.grade.marked.comparer import mark, marked
-from course_lib.tools.grade.marked.result import Mark, Result
+from course_lib.tools.grade.marked.result import Mark, Result, fingerprint
 from course_lib.tools.grade.outside.attempts import Attempts
 from course_lib.tools.grade.outside.measuring import Measurer, measurers
 from course_lib.tools.grade.outside.plan import Plan
@@ -55,7 +58,9 @@ class Batch:
     folder: Path
     jobs: int = 1
     measurers: Mapping[int, Measurer] = field(default_factory=dict)
+    log: Callable[[str], object] = sys.stderr.write
     live: set[subprocess.Popen] = field(default_factory=set)
+    failed: list[str] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
     comparing: threading.Lock = field(default_factory=threading.Lock)  # torch's default dtype and randomness are shared
 
@@ -71,7 +76,9 @@ class Batch:
         graded, again, _ = 0, [], self.plan.given  # drawn once, before there are threads
         with ThreadPoolExecutor(self.jobs) as pool:
             try:
-                for future in as_completed([pool.submit(self.run, one, slots) for one in submissions]):
+                for future in as_completed(
+                    [pool.submit(self.guarded, one, self.run, one, slots) for one in submissions]
+                ):
                     ran = future.result()
                     graded += ran.replies is not None
                     if ran.waited:
@@ -84,7 +91,7 @@ class Batch:
                 pool.shutdown(cancel_futures=True)
                 raise
         for ran in sorted(again, key=lambda ran: ran.submission.key):
-            self.finish(self.run_alone(ran))
+            self.finish(self.guarded(ran.submission, self.run_alone, ran))
             step()
         return graded
 
@@ -105,6 +112,24 @@ class Batch:
             return replace(ran, waited=True) if ran.late else self.attempted(ran, slot)
         finally:
             slots.put(slot)
+
+    def guarded(self, submission: Submission, work: Callable[..., Ran], *given) -> Ran:
+        """What `work` gives; a fault of the grader's own costs this submission and no other."""
+        try:
+            return work(*given)
+        except (Stopped, Problem, OSError):
+            raise
+        except Exception as error:
+            return self.given_up(submission, error)
+
+    def given_up(self, submission: Submission, error: Exception) -> Ran:
+        """A submission that the grader itself failed on: a sentence for the student, the traceback for maintainers."""
+        self.failed.append(submission.name)
+        self.log(f"{submission.key}\n{''.join(traceback.format_exception(error))}\n")
+        nothing = Notebook()
+        said = f"The grader failed on this submission ({type(error).__name__}), which is not your fault: please say so."
+        chosen = Chosen("", "", nothing, find(nothing, self.plan.exercises), (said,))
+        return Ran(submission, chosen, {}, {one.id: absent(one, chosen) for one in self.plan.exercises})
 
     def run_alone(self, ran: Ran) -> Ran:
         """What something else may have ended once more, with nothing else of ours running."""
@@ -210,4 +235,5 @@ def absent(exercise: Exercise, chosen: Chosen) -> Mark:
 def result_of(plan: Plan, submission: Submission, chosen: Chosen, marks: Mapping[str, Mark]) -> Result:
     """The result of one submission."""
     about = (submission.key, submission.name, chosen.file, chosen.digest)
-    return Result(*about, plan.term, plan.chapter, dict(marks), list(chosen.problems))
+    of_system = (submission.system, submission.number)
+    return Result(*about, fingerprint(plan.term), plan.chapter, dict(marks), list(chosen.problems), *of_system)
