@@ -1,7 +1,5 @@
 """Chapter 8, anatomy: reference answers, inputs, anticipated wrong answers, and the quiz."""
 
-from types import SimpleNamespace
-
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
