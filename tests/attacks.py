@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 
 from course_lib.exercises.answers import same
+from course_lib.exercises.checking import broken_property
 from course_lib.exercises.comparing import answer_of, grade
 
 ELSEWHERE = 1000  # a draw that is not judged: what an attack keeps, it has seen there
@@ -23,6 +24,7 @@ class Attack:
     depth: int = 0  # 0: the answer itself; 1: the function that the answer returns
     place: int | None = None  # which argument is spoiled; None: what is returned; -1: luck; -2: all arguments
     change: object = None
+    applies: bool = False  # whether there was anything that it could spoil
     did: bool = False  # whether anything was spoiled
     judged: bool = False  # whether this draw counts
     memory: dict = field(default_factory=dict)
@@ -31,6 +33,9 @@ class Attack:
 
     def spoiled(self, value):
         new = self.change(value, self)
+        if new is NotImplemented:
+            return value
+        self.applies = True
         self.did = self.did or (new is not value and not getattr(new, "says_itself", False))
         return new
 
@@ -178,11 +183,15 @@ def spoiling(attack, both):
     return spoilt
 
 
-def in_vain(value, attack):
+def in_vain(number):
     """A function that is called, and what it answers thrown away."""
-    if not is_function(value):
-        return value
-    return spoiling(attack, lambda *args, **named: (value(*args, **named), much_like(args, 1)))
+
+    def change(value, attack):
+        if not is_function(value):
+            return NotImplemented
+        return spoiling(attack, lambda *args, **named: (value(*args, **named), much_like(args, number)))
+
+    return change
 
 
 def deaf(place):
@@ -190,7 +199,7 @@ def deaf(place):
 
     def change(value, attack):
         if not is_function(value):
-            return value
+            return NotImplemented
 
         def both(*args, **named):
             due = value(*args, **named)
@@ -213,7 +222,13 @@ CHANGES = {
     "one": filled(1),
     "reordered": reordered,
 }
-DEAF = {"in vain": in_vain, "deaf": deaf(None), "deaf to argument 1": deaf(0), "deaf to argument 2": deaf(1)}
+FUNCTIONS = {
+    "in vain, zero": in_vain(0),
+    "in vain, same": in_vain(1),
+    "deaf": deaf(None),
+    "deaf to argument 1": deaf(0),
+    "deaf to argument 2": deaf(1),
+}
 ANSWERS = CHANGES | {"averaged": averaged, "replayed": replayed}
 
 
@@ -233,7 +248,7 @@ def attacked(exercise, attack):
 def _called(function, attack, depth, args):
     if attack.depth == depth and attack.place == -2:
         new = [remembered(one, attack.memory, i) for i, one in enumerate(args)]
-        attack.did = attack.did or any(a is not b for a, b in zip(new, args))
+        attack.applies, attack.did = True, attack.did or any(a is not b for a, b in zip(new, args))
         args = new
     elif attack.depth == depth and attack.place is not None and 0 <= attack.place < len(args):
         args[attack.place] = attack.spoiled(args[attack.place])
@@ -243,7 +258,7 @@ def _called(function, attack, depth, args):
         start = torch.get_rng_state()
     value = function(*args)
     if attack.place == -1:
-        attack.did = attack.did or not torch.equal(start, torch.get_rng_state())
+        attack.applies = attack.did = attack.did or not torch.equal(start, torch.get_rng_state())
         torch.set_rng_state(before)
     if callable(value) and not isinstance(value, torch.nn.Module):
         inner = value
@@ -257,22 +272,24 @@ def attacks(exercise):
     found = [Attack(f"answer {what}", change=change) for what, change in ANSWERS.items()]
     found += [Attack("all arguments kept", place=-2), Attack("luck kept", place=-1)]
     for place, name in enumerate(names):
-        found += [Attack(f"{name} {what}", 0, place, change) for what, change in (CHANGES | DEAF).items()]
+        found += [Attack(f"{name} {what}", 0, place, change) for what, change in (CHANGES | FUNCTIONS).items()]
     for place in range(2):
         found += [
             Attack(f"argument {place + 1} of what is returned {what}", 1, place, change)
-            for what, change in (CHANGES | DEAF).items()
+            for what, change in (CHANGES | FUNCTIONS).items()
         ]
     return found
 
 
-def passes(exercise, attack, seeds):
-    """Whether an attack gets the points on the draws that `check` tries, and spoils something in each of them."""
+def passes(exercise, attack):
+    """Whether an attack gets the points on what `check` draws, and has spoiled something there."""
     fn = attacked(exercise, attack)
     answer_of(exercise, fn, ELSEWHERE)
+    if not attack.applies:
+        return False
     attack.judged, attack.did = True, False
-    for seed in seeds:
+    for seed in range(exercise.public_draws):
         attack.of_draw.clear()
         if not grade(exercise, [answer_of(exercise, fn, seed)], [seed]).passed:
             return False
-    return attack.did
+    return attack.did and not any(broken_property(exercise, fn, holds, 0) for holds in exercise.properties)

@@ -3,7 +3,7 @@
 import torch
 
 from course_lib.denoisers import GaussianMixture, score
-from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.samplers import ddim, langevin
 
 
@@ -351,6 +351,7 @@ DENOISER = Exercise(
         ),
     ],
     properties=[leaves_x_alone],
+    may_pass={"log_prob reordered": "It is summed over the particles before it is differentiated."},
 )
 
 
@@ -640,6 +641,12 @@ SETTLE = Exercise(
     ],
     needs=["langevin"],
     home="course_lib.samplers:langevin",
+    may_pass=any_order("answer", "x")
+    | {
+        "randn_like reordered": "Noise in another order is noise.",
+        "luck kept": "The same noise in each run is still noise.",
+        "randn_like kept for a draw": "Both runs draw from one source; only who counts differs.",
+    },
 )
 
 

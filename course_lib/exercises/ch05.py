@@ -6,7 +6,7 @@ import torch
 
 from course_lib import constraints, training
 from course_lib.denoisers import IdealDenoiser
-from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.manifolds import Circle, SwissRoll
 from course_lib.penalties import denoiser_residual, kernel_density, local_pca, nearest_neighbours
@@ -281,6 +281,7 @@ MOVING = Exercise(
         ),
     ],
     home="course_lib.constraints:mpgd",
+    may_pass={"loss reordered": "It is summed over the particles before it is differentiated."},
 )
 
 
@@ -550,6 +551,7 @@ PENALTY = Exercise(
         Wrong(lambda x, points: denoiser_residual(x, IdealDenoiser(points), 0.2), WIDE),
         Wrong(lambda x, points: -penalty(x, points), UPHILL),
     ],
+    may_pass=any_order("points"),
 )
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from course_lib import features, seedselect
 from course_lib.denoisers import GaussianMixture
-from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.metrics import on_mode
 from course_lib.samplers import geometric, trajectory
@@ -215,6 +215,7 @@ SEMANTIC = Exercise(
     ],
     tolerance=1e-6,
     home="course_lib.seedselect:semantic",
+    may_pass=any_order("references"),
 )
 
 
@@ -545,6 +546,10 @@ PRICE = Exercise(
         ),
     ],
     tolerance=1e-6,
+    may_pass={
+        "iterations reordered": "Only the sum of the iterations enters the price.",
+        "hit reordered": "Only the number of hits enters the price.",
+    },
 )
 
 
@@ -580,10 +585,10 @@ def hand_out_by_own_loop(run, z, loss, judge):
     return kept[there]
 
 
-def call_hand_out(fn, turn, seed):
+def call_hand_out(fn, quarter, seed):
     """How many of those handed out are right, how many there are, and the runs spent, where the loss has a decoy."""
     n, s, weight = 150, 0.3, 0.0001
-    angle = turn + 2 * torch.pi * torch.arange(8, dtype=torch.float64) / 8
+    angle = torch.pi / 2 * quarter + 2 * torch.pi * torch.arange(8, dtype=torch.float64) / 8
     means, weights = torch.stack([angle.cos(), angle.sin()], 1), torch.tensor([weight] + 7 * [(1 - weight) / 7])
     D, ahead = GaussianMixture(3 * means, s, weights), means[0]
     sigmas, g, spent = geometric(6.0, 0.1, 3), torch.Generator().manual_seed(seed), [0.0]
@@ -669,10 +674,10 @@ HAND_OUT = Exercise(
     equation="(11.3)",
     name="hand_out",
     reference=hand_out,
-    inputs=lambda g: (real(g, 0, 6.28), whole(g, 0, 2**31 - 1)),
+    inputs=lambda g: (whole(g, 0, 3), whole(g, 0, 2**31 - 1)),
     call=call_hand_out,
     accept=accept_hand_out,
-    draws=2,
+    draws=4,
     right=[hand_out_from_another, hand_out_by_own_loop],
     wrong=[
         Wrong(lambda run, z, loss, judge: seedselect.seedselect(run, z[0], loss, 12).z, FOOLED),
@@ -681,6 +686,11 @@ HAND_OUT = Exercise(
         Wrong(after_a_choice, OVER),
     ],
     needs=("from course_lib.seedselect import best_of, seedselect",),
+    may_pass=any_order("answer", "z")
+    | {
+        "z kept": "Any independent seeds will do to start from.",
+        "loss reordered": "It is summed over the particles before it is differentiated.",
+    },
 )
 
 

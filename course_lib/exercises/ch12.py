@@ -3,7 +3,7 @@
 import torch
 
 from course_lib import metrics, training
-from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 
 # 12.1 what an adapter trains
@@ -85,6 +85,7 @@ SIZE = Exercise(
             "You added the frozen weights to those that are trained.",
         ),
     ],
+    may_pass=any_order("layers", "targets"),
 )
 
 
@@ -255,6 +256,7 @@ CHANGE = Exercise(
             "Your sign is turned: the change has to lead from W s to the target.",
         ),
     ],
+    may_pass=any_order("kept"),
 )
 
 
@@ -575,6 +577,7 @@ NEARER = Exercise(
         ),
     ],
     home="course_lib.metrics.neighbours:nearer_to_training",
+    may_pass=any_order("generated", "training", "held_out"),
 )
 
 
@@ -704,6 +707,7 @@ REMEMBERS = Exercise(
         Wrong(lambda generated, training, held_out: bool(len(generated) < 0), MISSED),
         Wrong(lambda generated, training, held_out: True, ALWAYS),
     ],
+    may_pass=any_order("generated", "training", "held_out"),
 )
 
 
@@ -776,6 +780,7 @@ EFFECTIVE = Exercise(
             "You looked at A alone: what is added to the weights is B A.",
         ),
     ],
+    may_pass={"B reordered": "The singular values of a matrix do not depend on the order of its rows."},
 )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import torch
@@ -137,7 +137,8 @@ def streamed(chunks: Iterable[Tensor], embeddings: Sequence[Embedding]) -> Itera
     names = [embedding.name for embedding in embeddings]
     if len(set(names)) < len(names) or not names:
         raise ValueError(f"embed: needs embeddings of different names, at least one, got {names}.")
-    return (_embedded(chunk, embeddings) for chunk in chunks)
+    # a loop would keep the last chunk while the next is made
+    return map(partial(_embedded, embeddings=embeddings), chunks)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.devices import chosen
+from course_lib.devices import chosen, handed
 from course_lib.models import INCEPTION
 
 CLASSES = 1008
@@ -185,7 +185,7 @@ class Inception(nn.Module):
         self.fc = nn.Linear(2048, CLASSES)
 
     def blocks(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        first = halve(self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(images))))
+        first = halve(self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(handed(images, self)))))
         second = halve(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(first)))
         x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(second)))
         x = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(x)))))

@@ -5,6 +5,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from course_lib.devices import handed
 from course_lib.world import COLOURS, SHAPES, STYLES
 
 
@@ -30,7 +31,7 @@ class FactorNetwork(nn.Module):
         self.head = nn.Linear(widths[-1] * 9, sum(self.sizes))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return self.head(self.layers(images)).split(self.sizes, dim=1)
+        return self.head(self.layers(handed(images, self))).split(self.sizes, dim=1)
 
 
 class EmbeddingNetwork(nn.Module):
@@ -50,7 +51,7 @@ class EmbeddingNetwork(nn.Module):
         self.head = nn.Linear(128, sum(self.sizes))
 
     def blocks(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        first = self.block0(images)
+        first = self.block0(handed(images, self))
         second = self.block1(first)
         return first, second, self.block3(self.block2(second))
 
@@ -74,7 +75,7 @@ class StyleNetwork(nn.Module):
         self.head = nn.Linear(32, len(STYLES))
 
     def features(self, latents: Tensor) -> Tensor:
-        return torch.relu(self.layers(latents))
+        return torch.relu(self.layers(handed(latents, self)))
 
     def forward(self, latents: Tensor) -> Tensor:
         return self.head(self.features(latents).mean((2, 3)))
@@ -102,6 +103,7 @@ class LevelStyleNetwork(nn.Module):
         self.widths = widths
 
     def features(self, latents: Tensor, sigma: Tensor | float) -> Tensor:
+        latents = handed(latents, self)
         level = torch.as_tensor(sigma, dtype=torch.float32, device=latents.device).reshape(-1, 1, 1, 1)
         level = level.expand(len(latents), 1, 1, 1).clamp(min=self.LOWEST).to(latents.dtype)
         told = self.level(level.log().flatten(1))[..., None, None]  # (N, 2 * sum of widths, 1, 1)

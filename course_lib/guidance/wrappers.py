@@ -39,10 +39,11 @@ def guided(
         x0 = None if through_denoiser else denoiser(x, sigma)
         with torch.enable_grad():
             # The gradient is taken with respect to a shift of all particles, 0 long. x itself will not do: it may
-            # stand in the caller's graph, and x0 has to move along with it by the slope alone.
-            shift = torch.zeros_like(x, requires_grad=True)
+            # stand in the caller's graph, and x0 has to move along with it by the slope alone. In float32 or better:
+            # at high noise a half would round the force to 0.
+            shift = torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32), requires_grad=True)
             if through_denoiser:
-                x0 = shifted = denoiser(x + shift, sigma)
+                x0 = shifted = denoiser((x + shift).to(x.dtype), sigma)
             else:
                 shifted = x0 + sigma_data**2 / (sigma**2 + sigma_data**2) * shift
             x0 = x0 if outer else x0.detach()
@@ -52,7 +53,9 @@ def guided(
             if log_w.ndim or not log_w.requires_grad:
                 raise ValueError(f"guided: log w must be one number, computed from x or x0, got {shown(log_w)}.")
             (force,) = torch.autograd.grad(log_w, shift, create_graph=outer)
-        return x0 + sigma**2 * _limited(force, (x0 - x) / sigma**2, relative, clip)
+        return (x0 + sigma**2 * _limited(force, (x0 - x) / sigma**2, relative, clip)).to(
+            torch.promote_types(x.dtype, x0.dtype)
+        )
 
     return pulled
 
@@ -110,7 +113,8 @@ def svgd(denoiser: Denoiser, kernel: Kernel = rbf, alpha: float = 1.0, h: Bandwi
 
     def steered(x: Tensor, sigma: Tensor) -> Tensor:
         gradients_allowed("svgd", x, sigma)
-        s = (denoiser(x, sigma) - x) / sigma**2
+        dtype, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
+        s = (denoiser(x.to(dtype), sigma) - x) / sigma**2
         outer = torch.is_grad_enabled() and x.requires_grad
         with torch.enable_grad():
             shift = torch.zeros_like(x, requires_grad=True)  # as in `guided`
@@ -119,7 +123,7 @@ def svgd(denoiser: Denoiser, kernel: Kernel = rbf, alpha: float = 1.0, h: Bandwi
             (grad,) = torch.autograd.grad(k.sum(), shift, create_graph=outer)
         k = k if outer else k.detach()
         total = k.sum(1).reshape(-1, *[1] * (x.ndim - 1))
-        return x + sigma**2 * ((k @ flatten(s)).reshape(x.shape) - alpha / 2 * grad) / total
+        return (x + sigma**2 * ((k @ flatten(s)).reshape(x.shape) - alpha / 2 * grad) / total).to(dtype)
 
     return steered
 
@@ -147,8 +151,8 @@ def spell(denoiser: Denoiser, radius: float, lam: float = 1.6, memory: Tensor | 
         itself = torch.eye(*d2.shape, dtype=torch.bool, device=d2.device)
         distance = d2.masked_fill(itself | (d2 == 0), torch.inf).sqrt()
         weight = (radius / distance - 1).clamp(min=0)
-        push = weight.sum(1, keepdim=True) * flatten(x0) - weight @ flatten(z)
-        return x0 + lam * push.reshape(x0.shape)
+        push = weight.sum(1, keepdim=True) * flatten(x0) - weight @ flatten(z).to(weight)
+        return (x0 + lam * push.reshape(x0.shape)).to(x0.dtype)
 
     return shielded
 

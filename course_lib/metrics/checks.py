@@ -3,7 +3,19 @@
 import torch
 from torch import Tensor
 
+from course_lib.checks import numeric
+
 LARGEST = 1e50  # sixth powers, which KID takes, are still finite
+
+
+def precise(x: Tensor, name: str) -> Tensor:
+    """The same numbers in float32 or better, whose squares at sigma = 14.6 float16 cannot hold nor bfloat16 tell apart.
+
+    Raises ValueError for numbers that are not real and floating, or of eight bits.
+    """
+    if x.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        raise ValueError(f"{name} must be float16, bfloat16, float32 or float64, got {x.dtype}; convert it first.")
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def in_float64(values) -> Tensor:
@@ -17,7 +29,7 @@ def checked(x: Tensor, name: str, least: int = 2) -> Tensor:
     `name` is the function and its argument, as in "kid: x". Raises ValueError unless they are real numbers of shape
     (N, d) with N >= least and d >= 1, all finite and none beyond 1e50.
     """
-    x = torch.as_tensor(x)
+    x = numeric(x, name)
     if x.ndim != 2 or len(x) < least or x.shape[1] < 1:
         raise ValueError(f"{name} must have shape (N, d) with N >= {least}, got {tuple(x.shape)}.")
     if x.is_complex():

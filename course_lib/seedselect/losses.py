@@ -30,15 +30,15 @@ def semantic(encode: Callable[[Tensor], Tensor], centroid: Tensor, distance: str
     def loss(x: Tensor) -> Tensor:
         v = wide(encode(x))
         if distance == "cosine":
-            return 1 - torch.cosine_similarity(v, centroid.expand_as(v), dim=-1)
-        return (v - centroid).square().sum(-1).clamp(min=1e-24).sqrt()
+            return 1 - torch.cosine_similarity(v, centroid.to(v.device).expand_as(v), dim=-1)
+        return (v - centroid.to(v.device)).square().sum(-1).clamp(min=1e-24).sqrt()
 
     return loss
 
 
 def appearance(centroid: Tensor) -> Loss:
     """Distance of each sample to the mean of the references in the sampled space (6.7), (N, *shape) -> (N,)."""
-    return lambda x: (wide(x) - centroid).flatten(1).square().sum(1).clamp(min=1e-24).sqrt()
+    return lambda x: (wide(x) - centroid.to(x.device)).flatten(1).square().sum(1).clamp(min=1e-24).sqrt()
 
 
 def contrastive(encode: Callable[[Tensor], Tensor], centroids: Tensor, own: int) -> Loss:
@@ -49,7 +49,12 @@ def contrastive(encode: Callable[[Tensor], Tensor], centroids: Tensor, own: int)
     if not 0 <= own < len(centroids):
         raise ValueError(f"contrastive: own must be one of the {len(centroids)} classes, got {own}.")
     encode, centroids = checkpointed(encode), wide(centroids)
-    return lambda x: -(-torch.cdist(wide(encode(x)), centroids)).log_softmax(1)[:, own]
+
+    def loss(x: Tensor) -> Tensor:
+        v = wide(encode(x))
+        return -(-torch.cdist(v, centroids.to(v.device))).log_softmax(1)[:, own]
+
+    return loss
 
 
 def over_last(loss: Loss, weights: Sequence[float]) -> Loss:
@@ -84,7 +89,7 @@ def as_released(
     def total(xs: Tensor) -> Tensor:
         if xs.ndim != latents.ndim + 2:
             raise ValueError(f"as_released: needs samples of the last steps, sampler(keep=..), got {tuple(xs.shape)}.")
-        return lam * meaning(xs) + (wide(xs[-1]) - latents).flatten(1).square().mean(1)
+        return lam * meaning(xs) + (wide(xs[-1]) - latents.to(xs.device)).flatten(1).square().mean(1)
 
     return total
 

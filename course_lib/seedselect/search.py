@@ -117,8 +117,11 @@ class _Objective:
                     f"seedselect: the loss must give one number for each of the {len(z)} particles, got "
                     f"{tuple(values.shape)}; losses of several kept steps need over_last."
                 )
-            total = values if self.prior is None else values + self.weight * self.prior(z).to(values)
-            (slope,) = torch.autograd.grad((scale * total).sum(), z)
+            total = values
+            if self.prior is not None:
+                prior = self.prior(z)  # its terms cancel, and so it may be in float64 and on the CPU
+                total = values.to(prior) + self.weight * prior
+            (slope,) = torch.autograd.grad((scale.to(total) * total).sum(), z)
         slope = slope / scale.to(slope).reshape(-1, *[1] * (z.ndim - 1))
         return values.detach(), total.detach(), self._arrived(x.detach(), z), slope
 
@@ -137,16 +140,18 @@ class _Best:
 
     def __init__(self, z: Tensor):
         self.z = z.detach().clone()
-        self.loss = self.total = torch.full((len(z),), torch.inf, device=z.device)
+        self.loss = torch.full((len(z),), torch.inf, device=z.device)
+        self.total = torch.full((len(z),), torch.inf, dtype=torch.float64)  # on the CPU, see `_scaled`
         self.stopped = torch.zeros(len(z), dtype=torch.bool, device=z.device)
         self.iterations = torch.zeros(len(z), dtype=torch.long, device=z.device)  # until it stopped
 
     def update(self, z: Tensor, loss: Tensor, total: Tensor, arrived: Tensor) -> None:
         """Takes the seeds that are better than before, and those that have arrived, of particles still running."""
         running = ~self.stopped
-        taken = running & (arrived | (total < self.total))
+        total = torch.where(running.cpu(), total.cpu().double(), torch.inf)
+        taken = running & (arrived | (total < self.total).to(z.device))
         self.z = torch.where(taken.reshape(-1, *[1] * (z.ndim - 1)), z, self.z)
         self.loss = torch.where(taken, loss, self.loss.to(loss))
-        self.total = torch.where(taken, total, self.total.to(total))
+        self.total = torch.minimum(total, self.total)
         self.iterations += running
         self.stopped = self.stopped | arrived

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import pkgutil
 import runpy
 import sys
@@ -93,6 +94,7 @@ def add_evaluate_arguments(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--device", help="cuda, cuda:1, cpu, mps (default: a GPU where there is one)")
     evaluate.add_argument("--chunk", type=int, help="pictures at once in a network (default: what fits; then kept)")
     evaluate.add_argument("--clip", type=Path, metavar="FOLDER", help="a CLIP model as transformers saves it")
+    evaluate.add_argument("--style", type=Path, metavar="FILE", help="a style classifier of `course train-style`")
 
 
 def add_class_arguments(made: argparse.ArgumentParser) -> None:
@@ -153,6 +155,7 @@ def run_build(parsed: argparse.Namespace) -> int:
 
 
 def run_precompute(parsed: argparse.Namespace) -> int:
+    os.environ["COURSE_DEVICE"] = "cpu"  # as what is stored was computed
     runpy.run_path(str(TOOLS / "precompute" / f"{parsed.name}.py"), run_name="__main__")
     return 0
 

@@ -23,11 +23,13 @@ def main(parsed: argparse.Namespace) -> int:
         evaluate(parsed)
     except (ValueError, FileNotFoundError, FloatingPointError) as error:
         return _stopped(str(error))
+    except torch.cuda.OutOfMemoryError:
+        return _stopped("the GPU's memory is too small for this chunk; begin a new --out with a smaller --chunk.")
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         return _stopped(
-            f"could not write{where} ({error.strerror or error}); make room and run the same command again: "
-            "finished pictures are kept."
+            f"could not write{where} ({error.strerror or error}); make room, or see who may write there, and run the "
+            "same command again: finished pictures are kept."
         )
     except KeyboardInterrupt:
         return _stopped("stopped; run the same command again to go on: finished pictures are kept.")
@@ -42,15 +44,15 @@ def _stopped(sentence: str) -> int:
 def evaluate(parsed: argparse.Namespace) -> None:
     """This process's share of the shards, and the page if no other process has work left."""
     protocol = read(parsed.protocol)
-    if parsed.clip:
-        protocol = dataclasses.replace(protocol, clip=str(parsed.clip))
+    named = {name: str(path) for name, path in (("clip", parsed.clip), ("style", parsed.style)) if path}
+    protocol = dataclasses.replace(protocol, **named)
     rank, world = process()
     sd = StableDiffusion.load(protocol.model, device=device(parsed.device))
     if sd.device.type == "cpu":
         torch.set_num_threads(1)  # the bits of a sum depend on how many threads add it up
     reader = Reader(protocol, sd)
     for one in protocol.sets:
-        method(one, sd)  # a set that cannot be made stops here, before any picture
+        method(one, protocol, sd)  # a set that cannot be made stops here, before any picture
     out = parsed.out or Path("evaluation") / Path(parsed.protocol).stem
     folder, shards = Folder(out, rank), plan(protocol)
     folder.claim(protocol)
@@ -97,5 +99,6 @@ def beginning(protocol: Protocol, sd: StableDiffusion, chunk: int | None) -> dic
         "device": sd.device.type,
         "torch": torch.__version__,
         "clip": Path(protocol.clip).name,
+        "style": Path(protocol.style).name,
         "chunk": chunk or fits,
     }

@@ -90,14 +90,14 @@ class Folder:
                 file.flush()
                 os.fsync(file.fileno())
             mine.replace(path)
-        except OSError:
+        except OSError as error:
             mine.unlink(missing_ok=True)
-            raise
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
     def there(self, shard: Shard) -> bool:
         """Whether a shard is there; raises ValueError for a file that is none."""
         path = self.path / f"{shard.name}.npz"
-        if not path.exists():
+        if not path.exists() or not path.with_suffix(".png").exists():
             return False
         if not zipfile.is_zipfile(path):
             raise ValueError(self._broken(path))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 PROTOCOLS = Path(__file__).parent / "protocols"
 METHODS = ("plain", "langevin", "repulsion")
+SPACINGS = ("pipeline", "linspace")  # of timesteps: the scheduler's own, or even over all of them with a last level 0
 PROMPTS = ("plain", "each", "all")
 FEATURES = (
     "latent",
@@ -53,6 +54,8 @@ class Protocol:
     draws: int = 200
     embedding: str = "world"
     clip: str = ""
+    style: str = ""
+    spacing: str = "pipeline"
     each: str = "{prompt}, by {artist}"
     all: str = "{prompt}, by {artists}"
     artists: list[str] = field(default_factory=list)
@@ -112,6 +115,8 @@ def _made(kind: type, table: dict, file: str):
 
 def _checked(protocol: Protocol, file: str) -> Protocol:
     """The protocol, with the number of pictures worked out; raises ValueError with one sentence."""
+    if not isinstance(protocol.artists, list) or protocol.artists and not _texts(dict(enumerate(protocol.artists))):
+        raise ValueError(f"{file}: artists must be a list of names, got {protocol.artists!r}.")
     values = dict(vars(protocol))
     values["pictures"] = protocol.pictures or protocol.seeds * len(protocol.artists)
     values["shard"] = protocol.shard or protocol.group
@@ -123,9 +128,11 @@ def _checked(protocol: Protocol, file: str) -> Protocol:
         (made.pictures % made.group or made.group % made.shard, "shard must divide group, and group the pictures"),
         (not made.w >= 0 or made.draws < 2, "w must be at least 0 and draws at least 2"),
         (made.embedding not in ("world", "inception"), f"embedding must be world or inception, got {made.embedding}"),
+        (made.spacing not in SPACINGS, f"spacing must be {' or '.join(SPACINGS)}, got {made.spacing}"),
         (len(set(map(slug, names))) < len(names), "two sets have one name"),
         (not _texts(made.prompts) or len(set(map(slug, made.prompts))) < len(made.prompts), "needs [prompts] by name"),
-        (not _texts(dict(enumerate(made.artists))) and made.artists, "artists must be a list of names"),
+        (_unfit(made.each, artist=""), "each may hold {prompt} and {artist}, and no other braces"),
+        (_unfit(made.all, artists=""), "all may hold {prompt} and {artists}, and no other braces"),
     ):
         if wrong:
             raise ValueError(f"{file}: {sentence}.")
@@ -136,6 +143,15 @@ def _checked(protocol: Protocol, file: str) -> Protocol:
 
 def _texts(table: object) -> bool:
     return isinstance(table, dict) and bool(table) and all(isinstance(t, str) and t.strip() for t in table.values())
+
+
+def _unfit(template: str, **names: str) -> bool:
+    """Whether a text with braces asks for other names than the prompt's and these."""
+    try:
+        template.format(prompt="", **names)
+    except (KeyError, IndexError, ValueError, AttributeError):
+        return True
+    return False
 
 
 def _check_set(one: PictureSet, protocol: Protocol, file: str) -> None:

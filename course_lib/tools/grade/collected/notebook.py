@@ -124,10 +124,10 @@ def _from_json(data: object) -> Notebook:
     if not isinstance(found, list):
         return Notebook(problems=("The file is JSON but no notebook: it has no cells.",))
     cells = tuple(_cell(cell) for cell in found[:_CELLS] if isinstance(cell, dict))
-    long = len(found) > _CELLS or sum(len(cell.source) for cell in cells) > _TOTAL
-    if long or any(len(cell.source) > _SOURCE for cell in cells):
+    code = [len(cell.source) for cell in cells if cell.kind == "code"]  # a text cell may hold a photo
+    if len(found) > _CELLS or sum(code) > _TOTAL or any(length > _SOURCE for length in code):
         said = (
-            f"The notebook has more than {_CELLS:,} cells or {_TOTAL:,} letters of text: hand in the course's notebook."
+            f"The notebook has more than {_CELLS:,} cells or {_TOTAL:,} letters of code: hand in the course's notebook."
         )
         return Notebook(problems=(said,))
     return Notebook(cells, () if cells else ("The notebook has no cells.",))

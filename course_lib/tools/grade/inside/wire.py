@@ -20,7 +20,7 @@ LENGTHS = struct.Struct(">II")  # bytes of the header, bytes of all arrays
 MOST = 64_000_000  # bytes of one message
 HEADER = 1_000_000
 _ARRAY = re.compile(r"\|[biu]1|<[iu][248]|<f(?:2|4|8|16)|<c(?:8|16|32)")
-_AXES, _DEEP, _WHOLE = 8, 20, 2**63
+_AXES, _DEEP, _WHOLE, _LONG = 8, 20, 2**63, 4000
 
 
 class Unreadable(Exception):
@@ -89,6 +89,8 @@ class Writer:
 
     def other(self, value, kind: type):
         """Numbers of NumPy, complex ones, types, generators and functions; all else by the name of its type."""
+        if kind is int and value.bit_length() < _LONG:
+            return ["whole", hex(value)]
         if kind is complex:
             return ["complex", value.real, value.imag]
         if issubclass(kind, np.number | np.bool_) and _ARRAY.fullmatch(value.dtype.str):
@@ -194,6 +196,8 @@ def simple(kind: str, first, rest: list):
     """A value that needs no bytes."""
     if kind == "complex" and all(type(part) is float for part in rest):
         return complex(*rest)
+    if kind == "whole" and type(first) is str and len(first) < _LONG:
+        return int(first, 16)
     if kind == "dtype" and first in NUMBERS:
         return getattr(torch, first)
     if kind == "...":
