@@ -268,6 +268,7 @@ def lost(monkeypatch):
         return Reply("ended", 1)
 
     monkeypatch.setattr(batch, "ask", ask)
+    monkeypatch.setattr(batch.Attempts, "best", lambda self: self.marks)  # the slices alone
     monkeypatch.setattr(batch, "wait_until_ready", lambda process: None)
     monkeypatch.setattr(plan.Plan, "task", lambda self, exercise, cells, place: {"id": exercise.id})
     return asked

@@ -1,6 +1,7 @@
 """Every exercise's right answers, written in five other ways that notebooks are really written, pass."""
 
 import pickle
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -9,11 +10,13 @@ from grading import conversed
 from course_lib.exercises import registry
 from course_lib.tools.grade.collected.notebook import Cell, Notebook, find
 from course_lib.tools.grade.marked.comparer import marked
-from course_lib.tools.grade.outside import plan
+from course_lib.tools.grade.outside import plan, stand_ins
 from course_lib.tools.grade.outside.incoming import by_exercise, received
 from course_lib.tools.grade.outside.measuring import Measured
 from course_lib.tools.grade.outside.sandbox import Limits
 from course_lib.tools.grade.outside.session import Reply
+from course_lib.tools.grade.outside.stand_ins import stand_in
+from course_lib.tools.grade.rehearsed.variants import home_of
 from course_lib.tools.grade.rehearsed.ways import WAYS, written
 
 SEEDS = [3, 1]
@@ -80,3 +83,24 @@ def test_right_answers_pass_in_a_run_of_the_whole_notebook(chapter):
         assert len(left) < len(wanted) / 2, way
         for one in left:
             assert passed_in_a_run(chapter, way, [one]) == {one.id}, way
+
+
+@pytest.mark.parametrize("chapter", registry.chapters())
+def test_a_stand_in_shows_no_answer_to_what_is_asked(chapter):
+    """Every exercise has one for every other, and it holds neither the other's reference nor its home."""
+    exercises = [one for one in registry.exercises(chapter) if one.kind != "judged"]
+    for asked in exercises:
+        hidden = {id(fn) for fn in (asked.reference, home_of(asked), *asked.right)}
+        for other in exercises:
+            if other is not asked:
+                source = stand_in(other, asked)
+                assert f"def {other.name}(" in source, (other.id, asked.id)
+                assert not hidden & next(one for one in stand_ins.cells(other) if one.source == source).written
+
+
+def test_a_reference_that_holds_another_ones_answer_does_not_stand_in_for_it():
+    """As if 4.2 were answered by what answers 4.1: then the next correct answer is taken, or none."""
+    one = registry.exercise("4.1")
+    asked = replace(registry.exercise("4.2"), reference=one.reference)
+    assert stand_in(one, asked) == stand_ins.cells(one)[1].source
+    assert stand_in(one, replace(asked, right=[*one.right, *asked.right])) == ""

@@ -104,9 +104,10 @@ class _Writer:
         """The line or the definition that binds a value."""
         imported = _imports(module).get(name)
         ours = isinstance(value, FunctionType) and value.__module__.startswith("course_lib.exercises")
-        if value is self.home and isinstance(value, type):
+        home = self.home is not None and value is self.home
+        if home and isinstance(value, type):
             self.helpers.append(self._class(value, written))
-        elif value is self.home or ours:
+        elif home or ours:
             self.helpers.append(ast.unparse(ast.fix_missing_locations(self.function(value, written))))
         elif imported:
             self.imports.add(imported if written == name else f"{imported.split(' as ')[0]} as {written}")
