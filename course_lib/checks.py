@@ -111,15 +111,16 @@ def shaped(x, name: str, shape: str, ndim: int, d: int | None = None, least: int
     return x
 
 
-def numeric(values, name: str) -> Tensor:
-    """A tensor of real numbers, from one, an array or a list of numbers; a string, None or True is none."""
+def numeric(values, name: str, dtype: torch.dtype | None = None) -> Tensor:
+    """torch.as_tensor for a tensor, an array, a number or a list of real numbers; a string, None or True is none."""
     try:
         x = torch.as_tensor(values)
+        if not x.is_complex() and not isinstance(values, bool):
+            values = x.cpu() if x.device.type != "cpu" and dtype == torch.float64 else values  # not all devices have it
+            return torch.as_tensor(values, dtype=dtype)
     except (TypeError, ValueError, RuntimeError):
-        x = torch.ones(1, dtype=torch.bool)
-    if x.is_complex() or x.dtype == torch.bool:
-        raise ValueError(f"{name} must be a tensor or a list of real numbers, got {shown(values)}.")
-    return x
+        pass
+    raise ValueError(f"{name} must be a tensor or a list of real numbers, got {shown(values)}.")
 
 
 def finite(x: Tensor, name: str) -> Tensor:
@@ -127,6 +128,14 @@ def finite(x: Tensor, name: str) -> Tensor:
     if not x.isfinite().all():
         raise ValueError(f"{name} must be finite, but {int((~x.isfinite()).sum())} of its values are not.")
     return x
+
+
+def points(x: Tensor, name: str, least: int = 1) -> Tensor:
+    """Finite points (N, d) in float32 or float64, which nearest neighbours and decompositions need."""
+    shaped(x, name, "(N, d)", 2, least=least)
+    if x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"{name} must be of float32 or float64, got {shown(x)}.")
+    return finite(x, name)
 
 
 def gradients_allowed(function: str, *tensors: Tensor) -> None:

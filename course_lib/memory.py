@@ -1,8 +1,10 @@
 """How many pictures go through a network at once: as many as fit, by their size and the memory that is free."""
 
 import os
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 LARGEST = 2**31  # elements of one tensor: beyond, many kernels' 32-bit indices overflow
 COPIES = 4  # tensors of the widest layer that are alive at the same time
@@ -48,3 +50,11 @@ def particles_at_once(unet, positions: int, most: int = 16) -> int:
     like = next(unet.parameters())
     width = 2 * 8 * unet.config.block_out_channels[0] * positions
     return chunk_size(width, like.dtype, free_memory(like.device), most)
+
+
+def in_chunks(network: Callable[..., Tensor], chunk: int | None, *tensors: Tensor) -> Tensor:
+    """network(*tensors) with at most `chunk` rows of them at a time, so that memory does not grow with N."""
+    if chunk is not None and not chunk >= 1:
+        raise ValueError(f"StableDiffusion: chunk must be at least 1, got {chunk}; None is everything at once.")
+    parts = zip(*(tensor.split(chunk or len(tensor)) for tensor in tensors))
+    return torch.cat([network(*part) for part in parts])

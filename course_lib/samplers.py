@@ -15,8 +15,8 @@ from course_lib.checks import number, numeric, shown, typed, whole
 from course_lib.denoisers import Denoiser
 
 Step = Callable[[Tensor, Tensor, Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]
-Corrections = int | Sequence[int] | Tensor | Callable[[Tensor], int]  # how many: of all levels, of each, or a function
-Tau = float | Sequence[float] | Tensor | Callable[[Tensor], float]
+Corrections = int | Sequence[int] | Callable[[Tensor], int]  # how many: of all levels, of each, or a function
+Tau = float | Sequence[float] | Callable[[Tensor], float]
 
 
 def _check_range(name: str, high: float, low: float, T: int) -> None:
@@ -67,40 +67,58 @@ def scaled_linear(T: int, beta_start: float = 0.00085, beta_end: float = 0.012) 
     return torch.cat([sigma[t], sigma[:1]])
 
 
-def ddim(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=None) -> Tensor:
+def _alike(x: Tensor, x0: Tensor, name: str) -> None:
+    if x.shape != x0.shape:
+        raise ValueError(f"{name}: x and x0 must have one shape, got {tuple(x.shape)} and {tuple(x0.shape)}.")
+
+
+@typed
+def ddim(x: Tensor, x0: Tensor, sigma: Tensor | float, sigma_next: Tensor | float, randn_like=None) -> Tensor:
     """Prediction step x + (sigma_next - sigma) (x - x0) / sigma (1.6).
 
     One Euler step of the probability-flow ODE (1.5). Source: Song, Meng and Ermon (2021), eq. (12) with eta = 0, in
     these coordinates.
     """
+    _alike(x, x0, "ddim")
     return x0 + sigma_next / sigma * (x - x0)
 
 
-def ddpm(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=torch.randn_like) -> Tensor:
+@typed
+def ddpm(
+    x: Tensor, x0: Tensor, sigma: Tensor | float, sigma_next: Tensor | float, randn_like=torch.randn_like
+) -> Tensor:
     """Ancestral step: a draw of x at sigma_next given x and x0 (1.8).
 
     Mean x0 + (sigma_next / sigma)**2 (x - x0), variance sigma_next**2 (1 - (sigma_next / sigma)**2).
     Source: Ho et al. (2020), eqs. (6) and (7), in these coordinates.
     """
+    _alike(x, x0, "ddpm")
     ratio = (sigma_next / sigma) ** 2
     return x0 + ratio * (x - x0) + sigma_next * (1 - ratio).sqrt() * randn_like(x)
 
 
-def euler_maruyama(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like=torch.randn_like) -> Tensor:
+@typed
+def euler_maruyama(
+    x: Tensor, x0: Tensor, sigma: Tensor | float, sigma_next: Tensor | float, randn_like=torch.randn_like
+) -> Tensor:
     """Step of the reverse stochastic equation, x + c (x0 - x) / sigma**2 + sqrt(c) xi (4.7).
 
     c = sigma**2 - sigma_next**2. Source: Song et al. (2021), as used by Corso et al. (2024) in the plane.
     """
+    _alike(x, x0, "euler_maruyama")
     c = sigma**2 - sigma_next**2
     return x + c / sigma**2 * (x0 - x) + c.sqrt() * randn_like(x)
 
 
-def langevin(x: Tensor, x0: Tensor, sigma: Tensor, tau: float, randn_like=torch.randn_like) -> Tensor:
+@typed
+def langevin(x: Tensor, x0: Tensor, sigma: Tensor | float, tau: Tensor | float, randn_like=torch.randn_like) -> Tensor:
     """Correction step x + tau (x0 - x) + sqrt(2 tau) sigma xi (1.7), which stays at sigma; tau has no unit.
 
     Unadjusted: on a Gaussian it leaves the variance too large by a share of about tau / 2. Source: Song et al. (2021),
     alg. 4.
     """
+    _alike(x, x0, "langevin")
+    number(tau, "langevin: tau", 0)
     return x + tau * (x0 - x) + (2 * tau) ** 0.5 * sigma * randn_like(x)
 
 
@@ -159,10 +177,11 @@ def _levels(sigmas: Tensor, x: Tensor) -> Tensor:
     return sigmas
 
 
+@typed
 def trajectory(
     denoiser: Denoiser,
     x: Tensor,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     step: Step = ddim,
     corrections: Corrections = 0,
     tau: Tau = 0.05,
@@ -195,7 +214,7 @@ def trajectory(
 def sample(
     denoiser: Denoiser,
     x: Tensor,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     step: Step = ddim,
     corrections: Corrections = 0,
     tau: Tau = 0.05,
@@ -214,6 +233,8 @@ def first_half(sigmas: Tensor) -> tuple[list[int], Tensor]:
     as long as the prediction's. Unlike a small constant tau it adds noise that the model does not know of. Source:
     Pondaven (2023), with T = 20.
     """
-    sigmas = torch.as_tensor(sigmas).double()
+    sigmas = numeric(sigmas, "first_half: sigmas").double()
+    if sigmas.ndim != 1 or len(sigmas) < 2 or not (sigmas[1:] < sigmas[:-1]).all() or not 0 <= sigmas[-1] < torch.inf:
+        raise ValueError("first_half: sigmas must be at least two levels, strictly decreasing and not negative.")
     T = len(sigmas) - 1
     return [1] * (T // 2) + [0] * (T - T // 2), 1 - sigmas[1:] / sigmas[:-1]

@@ -96,7 +96,7 @@ class StableDiffusion:
         schedule. The thesis' levels are torch.cat([sd.sigma_at(torch.linspace(999, 0, 20)), torch.zeros(1)]). Raises
         ValueError outside the timesteps. Source: diffusers' EulerDiscreteScheduler.
         """
-        t, last = numeric(t, "sigma_at: t").cpu().double(), len(self._sigmas) - 1
+        t, last = numeric(t, "sigma_at: t", torch.float64).cpu(), len(self._sigmas) - 1
         if not ((t >= 0) & (t <= last)).all():
             raise ValueError(f"sigma_at: t must be timesteps from 0 to {last}, got {t.tolist()}.")
         low = t.long().clamp(max=last - 1)
@@ -140,11 +140,9 @@ class StableDiffusion:
         texts = [text] if isinstance(text, str) else text
         if not (isinstance(texts, list | tuple) and texts and all(isinstance(one, str) for one in texts)):
             raise ValueError(f"embed: text must be a string or a list of strings, not empty, got {shown(text)}.")
-        texts = list(texts)
         tokenizer = self.pipe.tokenizer
-        ids = tokenizer(
-            texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
-        ).input_ids
+        fixed = {"padding": "max_length", "max_length": tokenizer.model_max_length, "truncation": True}
+        ids = tokenizer(list(texts), return_tensors="pt", **fixed).input_ids
         return self.pipe.text_encoder(ids.to(self.device))[0]
 
     def _x0(self, x: Tensor, sigma: float | Tensor, embeddings: Tensor) -> Tensor:
@@ -190,30 +188,24 @@ class StableDiffusion:
                 x0_u, x0_c = self._x0(torch.cat([x, x]), level, torch.cat([other, positive])).chunk(2)
                 return x0_u + weight * (x0_c - x0_u)
 
-            return _in_chunks(guided, chunk, x, _one_each(positive, len(x)), _one_each(other, len(x)), *levels)
+            return memory.in_chunks(guided, chunk, x, _one_each(positive, len(x)), _one_each(other, len(x)), *levels)
 
         return denoiser
 
     def encode(self, images: Tensor, chunk: int | None = None) -> Tensor:
-        """Images in [-1, 1], (N, 3, H, W), to latents (N, 4, h, w): the mean of the autoencoder's posterior (8.2).
-
-        At most `chunk` at a time, as many as fit by default.
-        """
+        """Images in [-1, 1], (N, 3, H, W), to latents (N, 4, h, w), the posterior's mean (8.2); `chunk` as `decode`."""
         vae = self.pipe.vae
         chunk = memory.pictures_at_once(vae, images[0, 0].numel()) if chunk is None else chunk
-        mean = _in_chunks(lambda part: vae.encode(part).latent_dist.mean, chunk, devices.handed(images, vae))
+        mean = memory.in_chunks(lambda part: vae.encode(part).latent_dist.mean, chunk, devices.handed(images, vae))
         return mean.float() * vae.config.scaling_factor
 
     def decode(self, latents: Tensor, chunk: int | None = None) -> Tensor:
-        """Latents to images (8.2), (N, 4, h, w) -> (N, 3, H, W), in [-1, 1] but for a little over- and undershoot.
-
-        At most `chunk` at a time, as many as fit by default.
-        """
+        """Latents to images, about in [-1, 1] (8.2), (N, 4, h, w) -> (N, 3, H, W); `chunk` at a time, or what fits."""
         vae = self.pipe.vae
         pixels = latents[0, 0].numel() * 4 ** (len(vae.config.block_out_channels) - 1)
         chunk = memory.pictures_at_once(vae, pixels) if chunk is None else chunk
         z = devices.handed(latents, vae) / vae.config.scaling_factor
-        return _in_chunks(lambda part: vae.decode(part).sample, chunk, z).float()
+        return memory.in_chunks(lambda part: vae.decode(part).sample, chunk, z).float()
 
     @torch.no_grad()
     @typed
@@ -253,8 +245,7 @@ class StableDiffusion:
         denoiser, sigmas = self.prompt(positive, negative, w, chunk), self.levels(steps) if sigmas is None else sigmas
         if method is not None:
             denoiser = method(denoiser)
-        x = self.start(noise, sigmas)
-        x = sample(denoiser, x, sigmas, step, corrections, tau, draws.randn_like)
+        x = sample(denoiser, self.start(noise, sigmas), sigmas, step, corrections, tau, draws.randn_like)
         z = x.float() * float((1 + sigmas[-1] ** 2).rsqrt())  # the pipeline's last latents have this scale
         return self.decode(z, chunk).clamp(-1, 1) if decode else z
 
@@ -264,11 +255,3 @@ def _one_each(embeddings: Tensor, N: int) -> Tensor:
     if len(embeddings) not in (1, N):
         raise ValueError(f"StableDiffusion: {len(embeddings)} prompts for {N} particles; give one, or one each.")
     return embeddings.expand(N, -1, -1)
-
-
-def _in_chunks(network: Callable[..., Tensor], chunk: int | None, *tensors: Tensor) -> Tensor:
-    """network(*tensors) with at most `chunk` rows of them at a time, so that memory does not grow with N."""
-    if chunk is not None and not chunk >= 1:
-        raise ValueError(f"StableDiffusion: chunk must be at least 1, got {chunk}; None is everything at once.")
-    parts = zip(*(tensor.split(chunk or len(tensor)) for tensor in tensors))
-    return torch.cat([network(*part) for part in parts])

@@ -1,5 +1,6 @@
 """`course evaluate`: the same files whatever happens on the way, true numbers, and one sentence for what is wrong."""
 
+import dataclasses
 import io
 import itertools
 import json
@@ -20,7 +21,7 @@ from course_lib.metrics import GaussianStatistics, max_diversity_distance, prdc,
 from course_lib.stable_diffusion import StableDiffusion
 from course_lib.tools import cli
 from course_lib.tools.evaluate import command, folder, page, protocol
-from course_lib.tools.evaluate.methods import Watched, feature, latents
+from course_lib.tools.evaluate.methods import Watched, feature, latents, levels
 from course_lib.tools.evaluate.protocol import PictureSet
 from course_lib.tools.evaluate.run import KINDS
 
@@ -130,7 +131,7 @@ def deadly(monkeypatch, write: int, moment: str) -> None:
         if moment == "after":
             put(self, name, content)
         if moment == "amid":
-            monkeypatch.setattr(os, "fsync", struck)
+            monkeypatch.setattr(os, "fsync", struck)  # half of it is written, under whatever name
             put(self, name, content[: len(content) // 2])
         raise Killed
 
@@ -139,9 +140,11 @@ def deadly(monkeypatch, write: int, moment: str) -> None:
 
 def test_killed_five_times_it_writes_the_files_of_an_undisturbed_run(whole, tmp_path, monkeypatch):
     path, out, rng = written(tmp_path), tmp_path / "out", random.Random(11)
-    for moment in ("before", "amid", "after", "amid", "before"):
+    for moment, rank, world in (("before", 0, 1), ("amid", 1, 2), ("after", 0, 2), ("amid", 0, 1), ("amid", 1, 3)):
         with monkeypatch.context() as patched:
-            deadly(patched, rng.randrange(1, 8), moment)
+            patched.setenv("RANK", str(rank))
+            patched.setenv("WORLD_SIZE", str(world))
+            deadly(patched, rng.randrange(1, 5), moment)
             with pytest.raises(Killed):
                 evaluate(path, out)
     assert evaluate(path, out) == 0
@@ -230,13 +233,15 @@ def test_what_is_counted(whole):
     np.testing.assert_allclose(read("rule-of-thirds"), [0.3, 0.3], rtol=1e-4)
 
 
-def test_the_langevin_step_is_the_thesis(monkeypatch):
+@pytest.mark.parametrize("spacing", ["pipeline", "linspace"])
+def test_the_langevin_step_is_the_thesis(monkeypatch, tmp_path, spacing):
     """x + eps score + sqrt(2 eps) xi with eps = sigma (sigma - sigma'), then the step to sigma'."""
     sd = StableDiffusion.load("tiny", device="cpu")
+    read = protocol.read(str(written(tmp_path, HEAD.replace("w = 3.0", f'w = 3.0\nspacing = "{spacing}"') + SETS)))
     target = torch.randn(1, 4, 12, 12, generator=torch.Generator().manual_seed(1))
     monkeypatch.setattr(sd, "prompt", lambda *_, **__: lambda x, sigma: target.expand_as(x))
-    z, strength = latents(sd, PictureSet("one", method="langevin"), ["a circle"], [7], 2, 3.0, 1)
-    sigmas, g = sd.levels(2), torch.Generator().manual_seed(7)
+    z, strength = latents(sd, read, PictureSet("one", method="langevin"), ["a circle"], [7], 1)
+    sigmas, g = levels(sd, read), torch.Generator().manual_seed(7)
     x = (1 + sigmas[0] ** 2).sqrt().float() * torch.randn(1, 4, 12, 12, generator=g)
     eps = sigmas[0] * (sigmas[0] - sigmas[1])
     score = (target - x) / sigmas[0] ** 2
@@ -245,6 +250,13 @@ def test_the_langevin_step_is_the_thesis(monkeypatch):
         x = target + low / high * (x - target)
     torch.testing.assert_close(z, (x * (1 + sigmas[-1] ** 2).rsqrt()).float(), atol=1e-4, rtol=1e-4)
     assert strength.shape == (3,)
+
+
+def test_the_levels_of_the_thesis():
+    """Its first four and its last three levels, as its slides' twenty steps have them."""
+    sigmas = levels(StableDiffusion.load("tiny", device="cpu"), protocol.read("thesis"))
+    assert [round(s, 3) for s in sigmas.tolist()[:4]] == [14.615, 10.747, 8.082, 6.205]
+    assert [round(s, 3) for s in sigmas.tolist()[-3:]] == [0.232, 0.029, 0]
 
 
 def test_watched_measures_the_share_of_the_score():
@@ -365,6 +377,7 @@ WRONG = {
     "strength": (HEAD + SETS.replace("alpha = 1", 'alpha = ["1"]'), r"alpha must be a number or a list of numbers"),
     "prompts": (HEAD.split("[prompts]")[0] + "prompts = 3\n" + SETS, r"needs \[prompts\] by name"),
     "template": (HEAD.replace("{artists}", "{painters}") + SETS, r"all may hold \{prompt\} and \{artists\}"),
+    "spacing": (HEAD.replace("w = 3.0", 'w = 3.0\nspacing = "even"') + SETS, r"spacing must be pipeline or linspace"),
     "names": (HEAD.replace('["Amaro", "Belen"]', '"Amaro"') + SETS, r"artists must be a list of names, got 'Amaro'"),
     "model": (HEAD.replace('"tiny"', '"tny"') + SETS, r"tny is neither a model nor a folder"),
     "clip": (HEAD.replace('clip = "world"', 'clip = "nowhere"') + SETS, r"there is no CLIP model in nowhere"),
@@ -479,11 +492,14 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(whole, begun, tmp_path, cap
     same(begun, whole)
 
 
-def test_the_style_of_another_model_is_refused_before_any_picture(tmp_path):
-    sd = StableDiffusion.load("tiny", device="cpu")
+def test_the_style_of_another_model_must_be_named(tmp_path):
+    sd, read = StableDiffusion.load("tiny", device="cpu"), protocol.read("tiny")
+    feature("style classifier", read, sd)
     sd.name = "sd2"
-    with pytest.raises(ValueError, match=r"reads the latents of tiny, not of sd2\.$"):
-        feature("style classifier", sd)
+    with pytest.raises(ValueError, match=r"no style classifier for the latents of sd2; make one with .* --style FILE"):
+        feature("style classifier and thirds", read, sd)
+    with pytest.raises(FileNotFoundError, match=r"there is no file mine\.safetensors"):
+        feature("style classifier", dataclasses.replace(read, style="mine.safetensors"), sd)
 
 
 @pytest.mark.parametrize(("rank", "world"), [("2", "2"), ("-1", "1"), ("one", "2")])

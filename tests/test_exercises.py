@@ -1,13 +1,16 @@
 """The exercises as a whole: equations, numbers and kinds; each_exercise.py has what is true of every one."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
-from course_lib.exercises import all_exercises
+from course_lib.exercises import Exercise, Wrong, all_exercises, exercise
 from course_lib.exercises.answers import isolated
+from course_lib.exercises.draws import whole
 from course_lib.exercises.registry import chapters, module
+from tests.attacks import attacks, passes
 from tests.each_exercise import BOOK, FILES, GRADED
 
 ALL = all_exercises()
@@ -70,3 +73,47 @@ def test_the_cheap_run_of_exercise_6_7_is_the_sampler_on_the_ring():
         [(z, x)] = seen
         D = ring(6, radius=3.0, s=0.2, weights=torch.tensor([0.003] + 5 * [0.997 / 5]))
         torch.testing.assert_close(x, sample(D, 6.0 * z, geometric(6.0, 0.1, 8)), rtol=0, atol=1e-9)
+
+
+def without_looking(accept):
+    """An experiment of which one accepts what looks right."""
+    return Exercise(
+        "1.99",
+        "A toy",
+        points=1,
+        difficulty=1,
+        importance=1,
+        minutes=1,
+        name="shift",
+        reference=lambda x, g: x + torch.rand((), generator=g).item(),
+        inputs=lambda g: (torch.randn(4, 2, generator=g), whole(g, 0, 1000)),
+        call=lambda fn, x, seed: fn(x, torch.Generator().manual_seed(seed)),
+        accept=accept,
+        right=[lambda x, g: x + 0.5],
+        wrong=[
+            Wrong(lambda x, g: x, "You return what you were given."),
+            Wrong(lambda x, g: 2 * x, "You doubled it all."),
+        ],
+    )
+
+
+def test_an_experiment_that_looks_at_outputs_alone_is_found_out():
+    """Constants, kept answers and ignored arguments get past a range, and only an ignored g past the differences."""
+    loose = without_looking(lambda answer, inputs: None if answer.abs().max() < 9 else "These are far too large.")
+    found = {attack.name for attack in attacks(loose) if passes(loose, attack)}
+    assert {"answer zero", "answer replayed", "all arguments kept", "x kept", "x reordered", "g zero", "g one"} <= found
+
+    def between(answer, inputs):
+        shift = answer - inputs[0]
+        return None if (shift - shift.mean()).abs().max() < 1e-6 and 0 <= shift.mean() <= 1 else "No common shift."
+
+    tight = without_looking(between)
+    assert {attack.name for attack in attacks(tight) if passes(tight, attack)} == {"g kept", "g zero", "g one"}
+
+
+@pytest.mark.parametrize("why", ["", "short.", "no full stop at the end", None])
+def test_what_may_pass_needs_a_sentence(why):
+    """An attack is let through only with a reason."""
+    one = exercise("4.2")
+    with pytest.raises(ValueError, match="why 'x kept' may pass"):
+        replace(one, may_pass={"x kept": why})

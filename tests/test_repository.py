@@ -29,7 +29,7 @@ NOT_OURS = {
 }
 FORBIDDEN = {"torchvision", "torch-fidelity", "clean-fid", "timm"}  # all need torchvision
 
-# What each module of the library may import of the library; those not named are leaves.
+# What each module of the library may import of the library, besides `checks`; those not named are leaves.
 ARROWS = {
     "samplers": {"denoisers"},
     "guidance": {"denoisers", "metrics"},

@@ -201,11 +201,11 @@ def test_time_and_level_are_one_to_one(sd):
 
 @torch.no_grad()
 def test_the_thesis_levels_sample_as_diffusers_does(sd):
-    """Twenty levels spread over 0 to 999, then 0: latents equal those of the pipeline with EulerDiscreteScheduler."""
+    """Levels spread evenly over 0 to 999, then 0: latents equal those of the pipeline with EulerDiscreteScheduler."""
     pipe = with_scheduler(sd.pipe, "EulerDiscreteScheduler", timestep_spacing="linspace", steps_offset=0)
-    options = {"num_inference_steps": 20, "guidance_scale": 3.0, "output_type": "latent"}
+    options = {"num_inference_steps": 8, "guidance_scale": 3.0, "output_type": "latent"}
     theirs = pipe(["a cat"] * 2, latents=latents(), **options).images
-    sigmas = torch.cat([sd.sigma_at(torch.linspace(999, 0, 20)), torch.zeros(1)])
+    sigmas = torch.cat([sd.sigma_at(torch.linspace(999, 0, 8)), torch.zeros(1)])
     x = sample(sd.prompt("a cat", w=3.0), float(sigmas[0]) * latents(), sigmas)
     torch.testing.assert_close(x, theirs, rtol=0, atol=3e-4)
     assert theirs.std() > 0.5
@@ -251,10 +251,9 @@ def test_levels_of_every_spacing_fall(tiny_pipe, spacing):
         assert len(levels) == steps + 1
         assert (levels[1:] < levels[:-1]).all()
         assert levels[0] in sd._sigmas
-        assert (levels[-1] == 0) == (spacing != "trailing")
-    assert torch.equal(sd.levels(10)[0], sd._sigmas[{"leading": 900, "trailing": 999, "linspace": 0}[spacing]]) or (
-        spacing == "linspace" and torch.equal(sd.levels(10)[0], sd._sigmas[999])
-    )
+        assert (levels[-1] == 0) == (levels[-2] == sd._sigmas[0])
+    first = {"leading": 900, "trailing": 999, "linspace": 999}[spacing]
+    assert sd.levels(10)[0] == sd._sigmas[first]
 
 
 @torch.no_grad()
@@ -265,20 +264,20 @@ def test_zero_terminal_snr(tiny_pipe):
         with pytest.raises(ValueError, match="zero terminal SNR needs prediction type v_prediction"):
             StableDiffusion(pipe)
         return
-    options = {"num_inference_steps": 10, "guidance_scale": 3.0, "output_type": "latent"}
+    options = {"num_inference_steps": 5, "guidance_scale": 3.0, "output_type": "latent"}
     config = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "set_alpha_to_one": True}
     pipe = with_scheduler(tiny_pipe, "DDIMScheduler", **config)
     sd = StableDiffusion(pipe)
-    assert sd.levels(10).isfinite().all()
-    assert sd.levels(10)[0] == pytest.approx(4096, rel=1e-6)
-    ours = sd.generate("a cat", range(2), latents(), 10, 3.0, decode=False)
+    assert sd.levels(5).isfinite().all()
+    assert sd.levels(5)[0] == pytest.approx(4096, rel=1e-6)
+    ours = sd.generate("a cat", range(2), latents(), 5, 3.0, decode=False)
     theirs = pipe(["a cat"] * 2, latents=latents(), **options).images
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
     euler = with_scheduler(tiny_pipe, "EulerDiscreteScheduler", **config)
     theirs = euler(["a cat"] * 2, latents=latents(), **options).images
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
     assert theirs.std() > 0.5
-    pushed = sd.generate("a cat", range(2), latents(), 10, 3.0, method=lambda D: guided(D, Repulsion(9.0, on="x0")))
+    pushed = sd.generate("a cat", range(2), latents(), 5, 3.0, method=lambda D: guided(D, Repulsion(9.0, on="x0")))
     assert pushed.isfinite().all()
     assert torch.isfinite(sd.random_levels(2000, torch.Generator().manual_seed(0))).all()
 
@@ -295,8 +294,7 @@ def test_generate_corrects_by_level(sd):
     x = sample(sd.prompt("a cat", w=2.0), start, sigmas, ddim, corrections, tau, draws.randn_like)
     ours = sd.generate("a cat", **options, corrections=corrections, tau=tau)
     torch.testing.assert_close(ours, x * (1 + sigmas[-1] ** 2).rsqrt().float(), rtol=1e-5, atol=1e-5)
-    for other in ({"corrections": 1}, {"corrections": 1, "tau": 0.3}, {"corrections": corrections, "tau": tau}):
-        assert not torch.allclose(sd.generate("a cat", **options, **other), plain, atol=1e-2)
+    assert not torch.allclose(ours, plain, atol=1e-2)
 
 
 @torch.no_grad()

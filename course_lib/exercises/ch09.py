@@ -823,7 +823,7 @@ PICTURES = "Your error is too small: pictures of one batch depend on each other,
 VARIANCE = "You returned the variance: the standard error is its root."
 OF_ONE = "That is the error of one sampler: the statistic to repeat is the difference of the two."
 BY_DRAWS = "You divided by the root of the number of draws: the spread of the draws is the error already."
-FAR = "Your error is more than a quarter away from what whole prompts, drawn in pairs, give."
+FAR = "Your error is far from what whole prompts, drawn in pairs, give."
 
 
 def effective(counts):
@@ -887,34 +887,49 @@ def one_sampler(a, b, draws=1000):
 
 
 def paired_batches(g):
-    """Prompts with a favourite kind each, 64 pictures of each sampler: most of the prompt's kind, the rest of a kind
-    that the batch settled on. How many prompts and how often a batch strays are drawn, so that the error is too."""
-    R, n = int(16 * 4 ** real(g, 0, 1)), 64
+    """64 pictures of each sampler on prompts with a favourite kind: most of that kind, the rest of a kind that the
+    batch settled on. How many prompts, how often a batch strays and how common the kinds are is drawn, and so the
+    error."""
+    R, n = int(24 * 4 ** real(g, 0, 1)), 64
     weights = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.5]) ** real(g, 0.4, 1.2)
     own = torch.multinomial(weights, R, True, generator=g)[:, None]
     sets, strays = [], real(g, 0.15, 0.6)
     for share in (1 - 0.6 * strays, 1 - strays):
         settled = torch.multinomial(torch.ones(6), R, True, generator=g)[:, None]
         sets.append(torch.where(torch.rand(R, n, generator=g) < share, own, settled))
-    return tuple(sets)
+    return sets
+
+
+def six_pairs(g):
+    """Six pairs of samplers whose errors differ, so that a mistake shows which it is."""
+    return tuple(map(list, zip(*[paired_batches(g) for _ in range(6)])))
+
+
+def call_error(fn, many_a, many_b):
+    """The error for each pair of samplers."""
+    return torch.tensor([float(fn(a, b)) for a, b in zip(many_a, many_b)], dtype=torch.float64)
 
 
 def accept_error(answer, inputs):
-    """Within a quarter of the bootstrap of pairs; else the sentence of the nearest mistake."""
-    a, b = inputs
+    """On average within 15 % of the bootstrap of pairs, nowhere far away; else the sentence of the nearest mistake."""
+    pairs = list(zip(*inputs))
     torch.manual_seed(0)
-    answer, due = max(float(answer), 1e-9), error_of_difference(a, b)
-    if abs(answer / due - 1) < 0.25:
+    due = torch.tensor([error_of_difference(a, b) for a, b in pairs])
+
+    def away(values):
+        return (answer.clamp(min=1e-9) / torch.as_tensor(values)).log().abs()
+
+    if away(due).mean() < 0.15 and away(due).max() < 0.4:
         return None
     mistakes = [
         (VARIANCE, due**2),
-        (UNPAIRED, unpaired(a, b)),
-        (PICTURES, single_pictures(a, b)),
-        (OF_ONE, one_sampler(a, b)),
+        (UNPAIRED, [unpaired(a, b) for a, b in pairs]),
+        (PICTURES, [single_pictures(a, b) for a, b in pairs]),
+        (OF_ONE, [one_sampler(a, b) for a, b in pairs]),
         (BY_DRAWS, due / 200**0.5),
     ]
-    away, nearest = min((abs(math.log(answer / value)), sentence) for sentence, value in mistakes)
-    return nearest if away < 0.2 else FAR
+    nearest, sentence = min((away(values).mean().item(), sentence) for sentence, values in mistakes)
+    return sentence if nearest < 0.15 else FAR
 
 
 DIFFERENCE = Exercise(
@@ -927,16 +942,17 @@ DIFFERENCE = Exercise(
     equation="(3.10)",
     name="error_of_difference",
     reference=error_of_difference,
-    inputs=paired_batches,
+    inputs=six_pairs,
+    call=call_error,
     accept=accept_error,
     right=[error_by_loop, error_by_jackknife],
     wrong=[
         Wrong(unpaired, UNPAIRED),
         Wrong(single_pictures, PICTURES),
         Wrong(lambda a, b: error_of_difference(a, b) ** 2, VARIANCE),
+        Wrong(one_sampler, OF_ONE),
         Wrong(lambda a, b: error_of_difference(a, b, 200) / 200**0.5, BY_DRAWS),
     ],
-    draws=5,
     home="",
     may_pass={"luck kept": "A bootstrap that starts from the same seed is as good, and can be repeated."},
 )

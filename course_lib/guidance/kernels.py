@@ -67,6 +67,8 @@ def _gaussian(d2: Tensor, h: Tensor | float | None) -> Tensor:
     """exp(-d2 / h), h by the median rule if None, (N, N) -> (N, N)."""
     if h is None:
         return torch.exp(-d2 / median_bandwidth(d2))
+    if isinstance(h, Tensor) and h.numel() != 1:
+        raise ValueError(f"kernel: the bandwidth h must be one number, got {tuple(h.shape)}.")
     if not h > 0:
         raise ValueError(f"kernel: the bandwidth h must be positive, got {float(h):g}.")
     return torch.exp(-d2 / h)

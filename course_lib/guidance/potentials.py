@@ -103,7 +103,7 @@ class VendiPotential(_SetPotential):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.q != float("inf"):
+        if not (isinstance(self.q, float) and self.q == float("inf")):
             number(self.q, "VendiPotential: q", 0)
 
     def __call__(self, x: Tensor, x0: Tensor, sigma: Tensor) -> Tensor:

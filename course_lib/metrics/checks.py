@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from course_lib.checks import numeric
+
 LARGEST = 1e50  # sixth powers, which KID takes, are still finite
 
 
@@ -27,7 +29,7 @@ def checked(x: Tensor, name: str, least: int = 2) -> Tensor:
     `name` is the function and its argument, as in "kid: x". Raises ValueError unless they are real numbers of shape
     (N, d) with N >= least and d >= 1, all finite and none beyond 1e50.
     """
-    x = torch.as_tensor(x)
+    x = numeric(x, name)
     if x.ndim != 2 or len(x) < least or x.shape[1] < 1:
         raise ValueError(f"{name} must have shape (N, d) with N >= {least}, got {tuple(x.shape)}.")
     if x.is_complex():

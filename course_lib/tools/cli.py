@@ -94,6 +94,7 @@ def add_evaluate_arguments(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--device", help="cuda, cuda:1, cpu, mps (default: a GPU where there is one)")
     evaluate.add_argument("--chunk", type=int, help="pictures at once in a network (default: what fits; then kept)")
     evaluate.add_argument("--clip", type=Path, metavar="FOLDER", help="a CLIP model as transformers saves it")
+    evaluate.add_argument("--style", type=Path, metavar="FILE", help="a style classifier of `course train-style`")
 
 
 def add_class_arguments(made: argparse.ArgumentParser) -> None:

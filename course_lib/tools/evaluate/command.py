@@ -44,15 +44,15 @@ def _stopped(sentence: str) -> int:
 def evaluate(parsed: argparse.Namespace) -> None:
     """This process's share of the shards, and the page if no other process has work left."""
     protocol = read(parsed.protocol)
-    if parsed.clip:
-        protocol = dataclasses.replace(protocol, clip=str(parsed.clip))
+    named = {name: str(path) for name, path in (("clip", parsed.clip), ("style", parsed.style)) if path}
+    protocol = dataclasses.replace(protocol, **named)
     rank, world = process()
     sd = StableDiffusion.load(protocol.model, device=device(parsed.device))
     if sd.device.type == "cpu":
         torch.set_num_threads(1)  # the bits of a sum depend on how many threads add it up
     reader = Reader(protocol, sd)
     for one in protocol.sets:
-        method(one, sd)  # a set that cannot be made stops here, before any picture
+        method(one, protocol, sd)  # a set that cannot be made stops here, before any picture
     out = parsed.out or Path("evaluation") / Path(parsed.protocol).stem
     folder, shards = Folder(out, rank), plan(protocol)
     folder.claim(protocol)
@@ -99,5 +99,6 @@ def beginning(protocol: Protocol, sd: StableDiffusion, chunk: int | None) -> dic
         "device": sd.device.type,
         "torch": torch.__version__,
         "clip": Path(protocol.clip).name,
+        "style": Path(protocol.style).name,
         "chunk": chunk or fits,
     }

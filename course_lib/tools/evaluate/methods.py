@@ -6,14 +6,21 @@ import torch
 from torch import Tensor
 
 from course_lib.denoisers import Denoiser
-from course_lib.features import RandomCNN, StyleClassifier, channel_mean, load_network, rule_of_thirds
+from course_lib.features import (
+    LevelStyleClassifier,
+    RandomCNN,
+    channel_mean,
+    load_network,
+    load_style,
+    rule_of_thirds,
+)
 from course_lib.guidance import Above, Repulsion, flatten, guided
-from course_lib.samplers import trajectory
+from course_lib.samplers import sample
 from course_lib.seeds import Noise
 from course_lib.stable_diffusion import StableDiffusion
-from course_lib.tools.evaluate.protocol import PictureSet
+from course_lib.tools.evaluate.protocol import PictureSet, Protocol
 
-Feature = Callable[[Tensor], Tensor]
+Feature = Callable[..., Tensor]
 
 
 class Watched:
@@ -38,50 +45,61 @@ class Watched:
         return torch.stack(self.shares).float().cpu()
 
 
-def feature(name: str, sd: StableDiffusion) -> Feature:
+def feature(name: str, protocol: Protocol, sd: StableDiffusion) -> Feature:
     """What a repulsion looks at, by its name in a protocol; fresh for each block, since one redraws its weights.
 
-    Raises ValueError for a style classifier of latents that are not the small world's.
+    Raises ValueError where the style classifier that is needed for the model's latents is not named.
     """
     if name.startswith("style"):
-        if sd.name != "tiny":
-            raise ValueError(f"the style classifier that ships reads the latents of tiny, not of {sd.name}.")
-        style = StyleClassifier(load_network("style").to(sd.device))
+        style = LevelStyleClassifier(_style(protocol, sd))
         return style.thirds if name.endswith("thirds") else style
     table = {"latent": flatten, "channel average": channel_mean, "rule of thirds": rule_of_thirds}
     return table[name] if name in table else RandomCNN(0).redrawn()
 
 
-def method(one: PictureSet, sd: StableDiffusion) -> Callable[[Denoiser], Denoiser]:
+def _style(protocol: Protocol, sd: StableDiffusion) -> torch.nn.Module:
+    """The network that names styles of the model's latents: of the protocol's file, or the one that ships for tiny."""
+    if protocol.style:
+        return load_style(protocol.style, sd.device)
+    if sd.name != "tiny":
+        raise ValueError(
+            f"there is no style classifier for the latents of {sd.name}; make one with `course train-style` and name "
+            "it in --style FILE, or take the sets with one out of a copy of the protocol."
+        )
+    return load_network("style_levels", sd.device)
+
+
+def method(one: PictureSet, protocol: Protocol, sd: StableDiffusion) -> Callable[[Denoiser], Denoiser]:
     """The method of a set: from the plain denoiser to the one that samples."""
     if one.method != "repulsion":
         return lambda D: D
-    potential = Above(one.above, Repulsion(one.alpha, features=feature(one.feature, sd), on=one.on))
+    potential = Above(one.above, Repulsion(one.alpha, features=feature(one.feature, protocol, sd), on=one.on))
     return lambda D: guided(D, potential, relative=one.relative)
 
 
-def levels(sd: StableDiffusion, steps: int) -> Tensor:
-    """The noise levels of every set, -> (steps + 1,): the one place that says which."""
-    return sd.levels(steps)
+def levels(sd: StableDiffusion, protocol: Protocol) -> Tensor:
+    """The noise levels of every set, the pipeline's own or the thesis', -> (steps + 1,)."""
+    if protocol.spacing == "pipeline":
+        return sd.levels(protocol.steps)
+    last = sd.pipe.scheduler.config.num_train_timesteps - 1
+    return torch.cat([sd.sigma_at(torch.linspace(last, 0, protocol.steps)), torch.zeros(1, dtype=torch.float64)])
 
 
 @torch.no_grad()
 def latents(
-    sd: StableDiffusion, one: PictureSet, texts: Sequence[str], seeds: Sequence[int], steps: int, w: float, chunk: int
+    sd: StableDiffusion, protocol: Protocol, one: PictureSet, texts: Sequence[str], seeds: Sequence[int], chunk: int
 ) -> tuple[Tensor, Tensor]:
     """Finished latents of one block (n, 4, h, w), and its relative strength at every call of the denoiser.
 
     Langevin corrects once before each step of the first half of the levels with tau = 1 - sigma' / sigma, the step size
     of the thesis.
     """
-    sigmas = levels(sd, steps)
+    sigmas, T = levels(sd, protocol), protocol.steps
     draws = Noise(seeds, sd.device, torch.float32)
-    same = len(set(texts)) == 1
-    D = Watched(sd.prompt(texts[0] if same else list(texts), w=w, chunk=chunk), method(one, sd))
+    prompt = texts[0] if len(set(texts)) == 1 else list(texts)
+    D = Watched(sd.prompt(prompt, w=protocol.w, chunk=chunk), method(one, protocol, sd))
+    corrections = [int(one.method == "langevin" and i < T // 2) for i in range(T)]
+    tau = 1 - sigmas[1:] / sigmas[:-1]
     x = sd.start(draws.randn(*sd.shape), sigmas)
-    for i in range(steps):
-        corrections = int(one.method == "langevin" and i < steps // 2)
-        tau = float(1 - sigmas[i + 1] / sigmas[i])
-        for state in trajectory(D, x, sigmas[i : i + 2], corrections=corrections, tau=tau, randn_like=draws.randn_like):
-            x = state.x
+    x = sample(D, x, sigmas, corrections=corrections, tau=tau, randn_like=draws.randn_like)
     return x.float() * float((1 + sigmas[-1] ** 2).rsqrt()), D.strength()

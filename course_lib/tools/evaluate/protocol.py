@@ -6,6 +6,7 @@ from pathlib import Path
 
 PROTOCOLS = Path(__file__).parent / "protocols"
 METHODS = ("plain", "langevin", "repulsion")
+SPACINGS = ("pipeline", "linspace")  # of timesteps: the scheduler's own, or even over all of them with a last level 0
 PROMPTS = ("plain", "each", "all")
 FEATURES = (
     "latent",
@@ -53,6 +54,8 @@ class Protocol:
     draws: int = 200
     embedding: str = "world"
     clip: str = ""
+    style: str = ""
+    spacing: str = "pipeline"
     each: str = "{prompt}, by {artist}"
     all: str = "{prompt}, by {artists}"
     artists: list[str] = field(default_factory=list)
@@ -125,6 +128,7 @@ def _checked(protocol: Protocol, file: str) -> Protocol:
         (made.pictures % made.group or made.group % made.shard, "shard must divide group, and group the pictures"),
         (not made.w >= 0 or made.draws < 2, "w must be at least 0 and draws at least 2"),
         (made.embedding not in ("world", "inception"), f"embedding must be world or inception, got {made.embedding}"),
+        (made.spacing not in SPACINGS, f"spacing must be {' or '.join(SPACINGS)}, got {made.spacing}"),
         (len(set(map(slug, names))) < len(names), "two sets have one name"),
         (not _texts(made.prompts) or len(set(map(slug, made.prompts))) < len(made.prompts), "needs [prompts] by name"),
         (_unfit(made.each, artist=""), "each may hold {prompt} and {artist}, and no other braces"),

@@ -29,14 +29,13 @@ class Reader:
     """The networks that look at pictures: the embeddings of the thesis' table and, where there is one, CLIP."""
 
     def __init__(self, protocol: Protocol, sd: StableDiffusion):
-        network = features.load_network("embedding") if protocol.embedding == "world" else features.inception()
-        network = network.to(sd.device)
+        own = protocol.embedding == "world"
+        network = features.load_network("embedding", sd.device) if own else features.inception(device=sd.device)
         makers = (features.default_embedding, features.location_embedding, features.style_embedding)
         self.embeddings = [make(network) for make in makers]
         self.clip = None
         if protocol.clip:
-            self.clip = features.load_clip(None if protocol.clip == "world" else protocol.clip)
-            self.clip.model.to(sd.device)
+            self.clip = features.load_clip(None if protocol.clip == "world" else protocol.clip, sd.device)
 
     def __call__(self, chunks: Iterator[Tensor], text: str) -> tuple[dict[str, np.ndarray], list[Image.Image]]:
         """Features of pictures that come in chunks, and their thumbnails; no chunk outlives the next.
@@ -96,7 +95,7 @@ def make(shard: Shard, protocol: Protocol, sd: StableDiffusion, reader: Reader, 
     numbers = range(shard.first, shard.first + shard.n)
     texts = [protocol.wording(text, shard.set.prompt, i) for i in numbers]
     seeds = [shard.set.seed + i for i in numbers]
-    z, strength = latents(sd, shard.set, texts, seeds, protocol.steps, protocol.w, chunk)
+    z, strength = latents(sd, protocol, shard.set, texts, seeds, chunk)
     arrays, thumbnails = reader(pictures(sd, z, chunk), text)
     buffer = io.BytesIO()
     np.savez(buffer, seeds=np.array(seeds), strength=strength.numpy(), **arrays)

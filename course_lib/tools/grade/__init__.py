@@ -7,10 +7,12 @@ collected/    what was handed in: items.py and archives.py (files), layout.py, n
 outside/      trusted, before and around the wall: batch.py runs a class, plan.py holds the hidden draws of a term,
               seed.py makes its seed,
               sandbox.py, mounts.py and library.py make the wall and what is seen through it, session.py talks to a
-              worker, incoming.py validates what comes out
-inside/       beside the student's code, where trust ends: worker.py, answering.py, cells.py, records.py
+              worker, incoming.py validates what comes out, attempts.py tries what may give a better mark, with
+              stand_ins.py for exercises that fail
+inside/       beside the student's code, where trust ends: worker.py, answering.py, records.py; cells.py, statements.py
+              and ipython.py run an exercise's slice, whole.py and shell.py the whole notebook
 marked/       comparer.py turns answers into marks; result.py is results/KEY.json, folder.py what they are written to
 reported/     sheet, pages, plots, rosters and imports for gradebooks, from the results alone
-rehearsed/    `course make-class`: a class whose marks are known
+rehearsed/    `course make-class`: a class whose marks are known; ways.py writes answers as notebooks are really written
 gradescope/   the same in Gradescope's container
 """

@@ -6,7 +6,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from course_lib.tools.grade.collected.encodings import CALLED, decoded
 from course_lib.tools.grade.collected.items import FILES, Item, ignored
@@ -57,7 +57,7 @@ def look(source: Path | io.BytesIO, most: int) -> tuple[bytes, int]:
 
 def skipped(entry: zipfile.ZipInfo) -> bool:
     """Whether nobody means to hand it in: judged by the bytes of its name, before its encoding is known."""
-    return any(map(ignored, PurePosixPath(entry.filename.replace("\\", "/")).parts))
+    return any(map(ignored, entry.filename.replace("\\", "/").split("/")))
 
 
 def names_of(entries: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
@@ -72,7 +72,7 @@ def names_of(entries: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
 
 def unicode_path(entry: zipfile.ZipInfo) -> str:
     """The name in the field that some programs add for it, if it is of this very name; else ""."""
-    at, extra = 0, entry.extra
+    at, extra = 0, entry.extra  # most files have none
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<HH", extra, at)
         body = extra[at + 4 : at + 4 + size]

@@ -2,11 +2,12 @@
 
 import errno
 import os
+import posixpath
 import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 SKIPPED = {
     "__MACOSX", "__pycache__", "node_modules", "venv", ".venv", ".git", ".ipynb_checkpoints", ".DS_Store", "_build",
@@ -34,16 +35,15 @@ class Item:
     @property
     def parts(self) -> list[str]:
         """The folders and the name, without what leads upwards."""
-        return [part for part in PurePosixPath(self.path).parts if part not in ("/", "..", ".")]
+        return [part for part in self.path.split("/") if part not in ("", "..", ".")]
 
     @property
     def kind(self) -> str:
         """The suffix, "/" for a folder; a browser may have added another one to a notebook's."""
         if self.path.endswith("/"):
             return "/"
-        path = PurePosixPath(self.path.lower())
-        added = path.suffix in (".txt", ".json") and path.stem.endswith(".ipynb")
-        return ".ipynb" if added else path.suffix
+        path, suffix = posixpath.splitext(self.path.lower())
+        return ".ipynb" if suffix in (".txt", ".json") and path.endswith(".ipynb") else suffix
 
 
 def nothing(most: int) -> bytes:

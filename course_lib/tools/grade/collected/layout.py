@@ -80,7 +80,7 @@ def is_class(name: str, items: list[Item]) -> bool:
         items = below(items, folders[0])
     books, inside = loose(items), full(items)
     others = [folder for folder in inside if not OWN.fullmatch(folder)]
-    if len(others) < 2 and any(OWN.fullmatch(folder) for folder in folders):
+    if not others and any(OWN.fullmatch(folder) for folder in folders):
         return False
     if len(inside) > 1 and not books and others == inside:
         return True

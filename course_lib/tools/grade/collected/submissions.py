@@ -97,16 +97,19 @@ def read(path: Path, without: Path | None, said: list[str]) -> list[Item]:
 def grouped(items: Sequence[Item], system: str, way: str) -> tuple[dict[Whose, list[Item]], list[str]]:
     """The items of each student, and the names that are nobody's; raises Problem for a number with two names."""
     first: dict[tuple[str, str], Whose] = {}
+    known: dict[str, Whose | None] = {}  # of a folder's files, the first decides for all
     groups: dict[Whose, list[Item]] = {}
     left: list[str] = []
     also = ALSO if not system and any(item.kind in HANDED for item in items if len(item.parts) == 1) else ()
     for item in items:
-        whose = whose_is(item, system, way, also)
+        top = item.parts[0] if len(item.parts) > 1 and way != "file" else ""
+        whose = known[top] if top in known else whose_is(item, system, way, also)
+        known |= {top: whose} if top and way != "one" else {}
         if whose is None:
             left += [item.parts[0]] * (item.parts[0] not in left)
             continue
         mine = first.setdefault((whose.kind, whose.id), whose)
-        if normal(mine.name) != normal(whose.name):
+        if mine.name != whose.name and normal(mine.name) != normal(whose.name):
             two = f"{shown(mine.name)} and {shown(whose.name)}"
             raise Problem(f"{two} have one number, {whose.id}, in the names of their files: rename one")
         groups.setdefault(mine, []).append(item)
@@ -140,11 +143,11 @@ def of_student(whose: Whose, items: Sequence[Item]) -> Submission:
     slug = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-")[:40]
     id = f"{whose.kind}/{unicodedata.normalize('NFC', whose.id)}"
     mark = hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    items = [replace(item, time=time_in(item.path) or item.time) for item in items]
     if len(items) > FILES:
         said = f"There are more than {FILES:,} files: hand in the notebook alone."
         few = [item for item in items if item.kind in HANDED][:FILES]
         items = [*few, Item(f"{items[0].parts[0]}/", (), nothing, broken=said)]
+    items = [replace(item, time=time_in(item.path) or item.time) for item in items]
     return Submission(
         f"{slug or 'student'}-{mark}", shown(name) or "(no name)", tuple(items), whose.system.lower(), whose.number
     )

@@ -46,7 +46,7 @@ def built(task: dict) -> Built:
         exec("\n".join(task["prelude"]), names)
         try:
             code = compile(tree_of(task["cells"][task["place"]], HERE), HERE, "exec")
-            part = context(task["cells"], task["place"], code, names, name)
+            part = context(task["cells"], task["place"], code, names, name, task["id"])
             for statement in part.statements:
                 run_quietly(statement.code, names)
             if name in binds(code):
@@ -74,11 +74,14 @@ def run_quietly(code: CodeType, names: dict) -> None:
         return
 
 
-def context(cells: Sequence[str], place: int, code: CodeType, given: Iterable[str], name: str) -> Slice:
+def context(
+    cells: Sequence[str], place: int, code: CodeType, given: Iterable[str], name: str, id: str = "check"
+) -> Slice:
     """The statements of other cells that a cell needs, in the notebook's order.
 
     A name is looked up where it is used: at once in a statement, but in a function when that is called, which is when
     the exercise is reached. Of a name the last binding counts, and what changes it between there and the exercise.
+    What changes between the exercise and its `check` makes doubt.
     """
     found = list(statements(cells, place))
     before = sum(statement.cell < place for statement in found)
@@ -102,7 +105,8 @@ def context(cells: Sequence[str], place: int, code: CodeType, given: Iterable[st
     names = frozenset({one for one, _ in seen} | used)
     imported = {one for statement in found if statement.imports for one in statement.binds}
     changed = names - given - imported - {name}
-    doubt = any((one.binds | one.changes) & changed for one in found[before:])
+    end = max((at for at, source in enumerate(cells) if "check" in source and id in source), default=len(cells))
+    doubt = any((one.binds | one.changes) & changed for one in found[before:] if one.cell <= end)
     doubt = doubt or any(HIDDEN_CHANGES.search(source) for source in cells)
     return Slice([found[at] for at in sorted(chosen)], names, doubt)
 

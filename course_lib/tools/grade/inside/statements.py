@@ -17,7 +17,7 @@ _MUTATORS = "append extend insert add update setdefault pop popitem remove disca
 _HARMLESS = "check fallback quiz print display len repr str help"
 # Names changed in ways that no statement shows.
 HIDDEN_CHANGES = re.compile(
-    r"(?<![.\w])(?:exec|eval|globals|locals|vars|setattr|delattr)\s*\(|__dict__|^[ \t]*%(?:run|load)\b", re.M
+    r"(?<![.\w])(?:exec|eval|globals|setattr|delattr)\s*\(|__dict__|^[ \t]*%(?:run|load)\b", re.M
 )
 
 
@@ -43,7 +43,9 @@ def statements(cells: Sequence[str], place: int) -> list[Statement]:
     """The statements of all other cells that bind or change something, without those that are no Python."""
     found = [one for number, source in enumerate(cells) if number != place for one in of_cell(number, source)]
     functions = {one.defines: one for one in found if one.defines}
-    alias = {name: other for one in found for name, other in one.alias}
+    alias: dict[str, set[str]] = {}
+    for name, other in (pair for one in found for pair in one.alias):
+        alias.setdefault(name, set()).add(other)
     return [one for one in (effective(one, functions, alias) for one in found) if one.binds or one.changes]
 
 
@@ -67,7 +69,7 @@ def of_cell(number: int, source: str) -> Iterator[Statement]:
         yield Statement(number, code, bound, uses, later, changes, is_import and not star, defines, aliases(node))
 
 
-def effective(one: Statement, functions: Mapping[str, Statement], alias: Mapping[str, str]) -> Statement:
+def effective(one: Statement, functions: Mapping[str, Statement], alias: Mapping[str, set[str]]) -> Statement:
     """A definition changes nothing yet; a statement that uses a function changes what that function changes."""
     if one.defines:
         return replace(one, changes=frozenset())
@@ -78,17 +80,17 @@ def effective(one: Statement, functions: Mapping[str, Statement], alias: Mapping
             done.add(name)
             changes |= functions[name].changes
             left += functions[name].later
-    changes |= {alias[name] for name in changes if name in alias}
+    changes |= {other for name in changes for other in alias.get(name, ())}
     return replace(one, changes=frozenset(changes) - one.binds)
 
 
 def aliases(node: ast.AST) -> tuple[tuple[str, str], ...]:
-    """The pairs (s, settings) of s = settings and of `for s in settings`."""
+    """The pairs (s, settings) of s = settings and of `for s in (settings, ...)`."""
     match node:
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Name(id=other)) if name != other:
             return ((name, other),)
         case ast.For(target=ast.Name(id=name), iter=iterated):
-            return tuple((name, one.id) for one in ast.walk(iterated) if isinstance(one, ast.Name))[:1]
+            return tuple((name, one.id) for one in ast.walk(iterated) if isinstance(one, ast.Name))
     return ()
 
 
