@@ -152,6 +152,7 @@ DEFAULT = lambda t: f.default_embedding(loaded(t.device).embedding)  # noqa: E73
 CIRCLE, SPHERE, ROLL = manifolds.Circle(), manifolds.Sphere(2), manifolds.SwissRoll(50)
 
 RECIPES = {
+    "checks.points": lambda t: checks.points(t.x, "x"),
     "checks.finite": lambda t: checks.finite(t.x, "x"),
     "checks.gradients_allowed": lambda t: checks.gradients_allowed("here", t.x),
     "checks.points": lambda t: checks.points(t.x, "x"),
@@ -267,6 +268,7 @@ RECIPES = {
     "metrics.checks.checked_pair": lambda t: metric_checks.checked_pair(t.x, t.y, "here"),
     "metrics.checks.precise": lambda t: metric_checks.precise(t.x.half(), "x"),
     "metrics.checks.unit": lambda t: metric_checks.unit(t.x, "x"),
+    "metrics.distances.exact_squares": lambda t: metrics.distances.exact_squares(t.x, t.y),
     "metrics.distances.squared_distances": lambda t: metrics.squared_distances(t.x, t.y),
     "metrics.distances.exact_squares": lambda t: distances.exact_squares(t.x, t.x + 1e-6 * t.y),
     "metrics.entropy.hill": lambda t: metrics.hill(t.share / t.share.sum()),
