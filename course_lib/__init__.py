@@ -20,6 +20,9 @@ features          maps from latents and images to features, embeddings, and the 
 rivals            a GAN and a VAE in the plane, and a GAN that makes diffusion steps
 stable_diffusion  the adapter, the only module that knows timesteps
 models            the registry of models: where they come from, under which terms, how they are found
+weights           single files of weights, and how they are known to be right
+devices           where a network lives
+checks            what an argument must be, in one sentence
 memory            how many pictures go through a network at once
 plots             figures from arrays
 checks            what an argument must be, in one sentence

@@ -115,7 +115,7 @@ def numeric(values, name: str, dtype: torch.dtype | None = None) -> Tensor:
     """torch.as_tensor for a tensor, an array, a number or a list of real numbers; a string, None or True is none."""
     try:
         x = torch.as_tensor(values)
-        if not x.is_complex() and x.dtype != torch.bool:
+        if not x.is_complex() and not isinstance(values, bool):
             values = x.cpu() if x.device.type != "cpu" and dtype == torch.float64 else values  # not all devices have it
             return torch.as_tensor(values, dtype=dtype)
     except (TypeError, ValueError, RuntimeError):

@@ -4,7 +4,7 @@ Coordinates are x = x0 + sigma * eps (1.1) everywhere, for a dot in the plane an
 Units are those of the data; sigma is a standard deviation in the same units.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -76,10 +76,10 @@ class GaussianMixture:
 
     def _components(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Means, variances (.., M), differences (N, M, d) and log w_m N(x; mu_m, v_m) (N, M) in x's dtype."""
-        if not isinstance(x, Tensor) or x.ndim != 2 or x.shape[1] != self.means.shape[1]:
-            raise ValueError(f"GaussianMixture: x must have shape (N, {self.means.shape[1]}), got {shown(x)}.")
-        if not x.is_floating_point():
+        if not isinstance(x, Tensor) or not x.is_floating_point():
             raise ValueError(f"GaussianMixture: x must be a tensor of floating-point numbers, got {shown(x)}.")
+        if x.ndim != 2 or x.shape[1] != self.means.shape[1]:
+            raise ValueError(f"GaussianMixture: x must have shape (N, {self.means.shape[1]}), got {tuple(x.shape)}.")
         means, s, weights = (a.to(x) for a in (self.means, self.s, self.weights))
         sigma = numeric(sigma, "GaussianMixture: sigma", x.dtype)
         if sigma.numel() not in (1, len(x)):
@@ -114,13 +114,15 @@ class GaussianMixture:
 
 
 @typed
-def ring(modes: int = 10, radius: float = 1.0, s: float = 0.005**0.5, weights: Tensor | None = None) -> GaussianMixture:
+def ring(
+    modes: int = 10, radius: float = 1.0, s: float = 0.005**0.5, weights: Tensor | Sequence[float] | None = None
+) -> GaussianMixture:
     """The circle of equally spaced modes that the field tests on, in float64.
 
     Source: Corso et al. (2024), with 10 modes and s**2 = .005.
     """
     whole(modes, "ring: modes", 1)
-    number(radius, "ring: radius", above=0)
+    number(radius, "ring: radius", 0)
     angle = 2 * torch.pi * torch.arange(modes, dtype=torch.float64) / modes
     return GaussianMixture(radius * torch.stack([angle.cos(), angle.sin()], 1), s, weights)
 

@@ -15,8 +15,8 @@ from course_lib.checks import number, numeric, shown, typed, whole
 from course_lib.denoisers import Denoiser
 
 Step = Callable[[Tensor, Tensor, Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]
-Corrections = int | Sequence[int] | Tensor | Callable[[Tensor], int]  # how many: of all levels, of each, or a function
-Tau = float | Sequence[float] | Tensor | Callable[[Tensor], float]
+Corrections = int | Sequence[int] | Callable[[Tensor], int]  # how many: of all levels, of each, or a function
+Tau = float | Sequence[float] | Callable[[Tensor], float]
 
 
 def _check_range(name: str, high: float, low: float, T: int) -> None:

@@ -42,10 +42,10 @@ class Noise:
 
 
 def _seeds(z: Tensor, name: str, least: int = 1) -> Tensor:
-    """Particles (N, *shape) of finite numbers; raises ValueError for none, or one number in all."""
+    """Particles (N, *shape); raises ValueError for none, or one number in all."""
     if z.ndim < 2 or len(z) < least or 0 in z.shape[1:]:
         raise ValueError(f"{name} must be seeds (N, *shape), got {shown(z)}.")
-    return finite(z, name)
+    return z
 
 
 @typed
@@ -100,7 +100,7 @@ def chi_nll(z: Tensor) -> Tensor:
 
     Its minimum is at |z| = sqrt(d - 1). In float64 on the CPU: in float32 its terms cancel to about .01 at d = 16,384.
     """
-    _seeds(z, "chi_nll: z")
+    finite(_seeds(z, "chi_nll: z"), "chi_nll: z")
     d, r2 = z[0].numel(), z.flatten(1).cpu().double().square().sum(1)
     if not (r2 > 0).all():
         raise ValueError("chi_nll: a seed of length 0 has no logarithm; draw another one.")
@@ -114,7 +114,7 @@ def chi_score(z: Tensor) -> Tensor:
     E|z| = sqrt(2) Gamma((d + 1) / 2) / Gamma(d / 2), about sqrt(d - 1/2), with standard deviation about .707.
     In float64 and on the CPU.
     """
-    d = _seeds(z, "chi_score: z")[0].numel()
+    d = finite(_seeds(z, "chi_score: z"), "chi_score: z")[0].numel()
     mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
     return (z.flatten(1).cpu().double().norm(dim=1) - mean) / math.sqrt(d - mean**2)
 
@@ -122,7 +122,9 @@ def chi_score(z: Tensor) -> Tensor:
 @typed
 def gaussian_kl(z: Tensor) -> Tensor:
     """d KL(N(z_bar, s_z**2) | N(0, 1)), by a seed's coordinates (6.12), (N, *shape) -> (N,)."""
-    flat = _seeds(z, "gaussian_kl: z").flatten(1).to(torch.promote_types(z.dtype, torch.float32))
+    flat = (
+        finite(_seeds(z, "gaussian_kl: z"), "gaussian_kl: z").flatten(1).to(torch.promote_types(z.dtype, torch.float32))
+    )
     mean, variance = flat.mean(1), flat.var(1, unbiased=False)
     if not (variance > 0).all():
         raise ValueError("gaussian_kl: a seed whose coordinates are all equal is infinitely far; draw another one.")
@@ -135,7 +137,7 @@ def combined(z: Tensor, weights: Tensor | Sequence[float] | None = None) -> Tens
 
     Again standard normal for independent seeds; their mean is too short by sqrt(K). Source: Bodin et al. (2024).
     """
-    _seeds(z, "combined: z")
+    finite(_seeds(z, "combined: z"), "combined: z")
     w = torch.ones(len(z)) if weights is None else numeric(weights, "combined: weights").cpu()
     if w.ndim != 1 or len(w) != len(z) or not 0 < w.square().sum() < torch.inf:
         raise ValueError(f"combined: needs one weight for each of the {len(z)} seeds, not all 0, got {tuple(w.shape)}.")

@@ -192,15 +192,13 @@ def named(text: str) -> dict[str, int]:
     return found
 
 
+@typed
 def caption(factors: Factors, generator: torch.Generator) -> list[str]:
     """Captions as in the training set, N of them; what a caption leaves out is drawn anew.
 
     A head shape is named in three of four captions, a tail shape always, the colour in three of four, the style in half
     of them (one in four of these by its artist), the place in one of five.
     """
-    if not isinstance(factors, Factors) or not isinstance(generator, torch.Generator):
-        got = f"{shown(factors)} and {shown(generator)}"
-        raise ValueError(f"caption: needs factors, as draw makes them, and a generator, got {got}.")
     u = torch.rand(5, len(factors), generator=generator, dtype=torch.float32).tolist()
     cell = thirds(factors.x, factors.y).tolist()
     lines = []

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from course_lib import checks, constraints, denoisers, devices, dimension, manifolds, metrics, penalties, rivals
+from course_lib import checks, constraints, denoisers, devices, dimension, manifolds, memory, metrics, penalties, rivals
 from course_lib import features as f
 from course_lib import guidance as gu
 from course_lib import samplers as sa
@@ -17,7 +17,7 @@ from course_lib import training as tr
 from course_lib import world as w
 from course_lib.features import embeddings, images, latents, networks
 from course_lib.metrics import checks as metric_checks
-from course_lib.metrics import entropy, linear, statistics
+from course_lib.metrics import distances, entropy, linear, statistics
 from course_lib.seedselect import losses
 from course_lib.stable_diffusion import StableDiffusion
 
@@ -154,6 +154,7 @@ CIRCLE, SPHERE, ROLL = manifolds.Circle(), manifolds.Sphere(2), manifolds.SwissR
 RECIPES = {
     "checks.finite": lambda t: checks.finite(t.x, "x"),
     "checks.gradients_allowed": lambda t: checks.gradients_allowed("here", t.x),
+    "checks.points": lambda t: checks.points(t.x, "x"),
     "constraints.cfgpp_weight": lambda t: constraints.cfgpp_weight(0.5, SIGMAS)(SIGMAS[1]),
     "constraints.dps": lambda t: restored(t, constraints.dps(sa.ddim, RING, one, 0.1)),
     "constraints.mcg": lambda t: restored(t, constraints.mcg(RING, t.q[0], MASK.to(t.device))),
@@ -185,6 +186,7 @@ RECIPES = {
     "features.embeddings.gram": lambda t: f.gram(t.map),
     "features.embeddings.location": lambda t: f.location(t.map),
     "features.embeddings.pooled": lambda t: embeddings.pooled((t.map, t.map, t.x)),
+    "features.embeddings.streamed": lambda t: [*f.streamed(drawn().im.split(3), [DEFAULT(t)])],
     "features.embeddings.style": lambda t: f.style(t.map),
     "features.images.checked": lambda t: images.checked(t.im, "here"),
     "features.images.finite": lambda t: images.finite("these", t.im, "here"),
@@ -258,12 +260,15 @@ RECIPES = {
     "manifolds.SwissRoll.share": lambda t: ROLL.share(t.p),
     "manifolds.SwissRoll.turn": lambda t: ROLL.turn(t.p),
     "manifolds.bessel_ratio": lambda t: manifolds.bessel_ratio(1.0, t.share),
+    "memory.in_chunks": lambda t: memory.in_chunks(lambda a, b: a - b, 3, t.x, t.y),
     "metrics.bootstrap.bootstrap": lambda t: metrics.bootstrap(t.x, lambda x: x.mean(), 20, t.g),
     "metrics.bootstrap.mean_and_error": lambda t: metrics.mean_and_error(t.share),
     "metrics.checks.checked": lambda t: metric_checks.checked(t.x, "x"),
     "metrics.checks.checked_pair": lambda t: metric_checks.checked_pair(t.x, t.y, "here"),
+    "metrics.checks.precise": lambda t: metric_checks.precise(t.x.half(), "x"),
     "metrics.checks.unit": lambda t: metric_checks.unit(t.x, "x"),
     "metrics.distances.squared_distances": lambda t: metrics.squared_distances(t.x, t.y),
+    "metrics.distances.exact_squares": lambda t: distances.exact_squares(t.x, t.x + 1e-6 * t.y),
     "metrics.entropy.hill": lambda t: metrics.hill(t.share / t.share.sum()),
     "metrics.entropy.in_batch_similarity": lambda t: metrics.in_batch_similarity(t.x),
     "metrics.entropy.rke": lambda t: metrics.rke(t.k),

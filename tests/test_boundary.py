@@ -229,7 +229,7 @@ STEPS = {
     *(f"manifolds.Circle.{name}" for name in ("point", "project", "distance")),
     *(f"manifolds.Sphere.{name}" for name in ("project", "distance")),
     *(f"manifolds.SwissRoll.{name}" for name in ("share", "turn", "project", "distance")),
-    "manifolds.bessel_ratio", "metrics.squared_distances", "seeds.Noise.randn_like",
+    "manifolds.bessel_ratio", "metrics.squared_distances", "seeds.Noise.randn_like", "seeds.coupled", "seeds.spawned",
 }  # fmt: skip
 OWNERS = {"Noise": {"seeds": [1, 2]}, "GaussianMixture": {"means": X, "s": 0.1}, "IdealDenoiser": {"points": X}}
 

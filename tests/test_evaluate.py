@@ -131,7 +131,7 @@ def deadly(monkeypatch, write: int, moment: str) -> None:
         if moment == "after":
             put(self, name, content)
         if moment == "amid":
-            monkeypatch.setattr(os, "fsync", struck)
+            monkeypatch.setattr(os, "fsync", struck)  # half of it is written, under whatever name
             put(self, name, content[: len(content) // 2])
         raise Killed
 
@@ -140,9 +140,11 @@ def deadly(monkeypatch, write: int, moment: str) -> None:
 
 def test_killed_five_times_it_writes_the_files_of_an_undisturbed_run(whole, tmp_path, monkeypatch):
     path, out, rng = written(tmp_path), tmp_path / "out", random.Random(11)
-    for moment in ("before", "amid", "after", "amid", "before"):
+    for moment, rank, world in (("before", 0, 1), ("amid", 1, 2), ("after", 0, 2), ("amid", 0, 1), ("amid", 1, 3)):
         with monkeypatch.context() as patched:
-            deadly(patched, rng.randrange(1, 8), moment)
+            patched.setenv("RANK", str(rank))
+            patched.setenv("WORLD_SIZE", str(world))
+            deadly(patched, rng.randrange(1, 5), moment)
             with pytest.raises(Killed):
                 evaluate(path, out)
     assert evaluate(path, out) == 0

@@ -59,7 +59,8 @@ LEFT = {
     "a number of the keys": (first(""), only_if("open('/proc/keys').read()")),
     "the other side of a virtual machine": (first(""), only_if("socket.socket(socket.AF_VSOCK)", "import socket")),
 }  # fmt: skip
-FORK = "import os\nfrom time import sleep\nfor n in range({}):\n    pid = os.fork()\n    if pid:\n        {}\n        continue\n    "
+FORK = "import os\nfrom time import sleep\nfor n in range({}):\n    pid = os.fork()\n    if pid:\n        {}\n"
+FORK += "        continue\n    "
 USES = {
     "memory of many": (FORK.format(3, "pass") + "x = b'x' * 10**8; sleep(9)\n    os._exit(0)\nos.wait()\n",
                        ("error", "Your code and the processes that it started used more than 0.2 GB together.")),

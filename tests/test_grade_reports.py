@@ -809,7 +809,7 @@ def test_a_worksheet_without_a_place_for_the_grade_is_called_what_it_is(tmp_path
 
 
 EXPORT = (
-    'Student;ID;SIS User ID;SIS Login ID;Section;"Lab 3, part 1, and 2 (77)";"Lab 4, part 1 (78)"\n'
+    'Student;ID;SIS User ID;SIS Login ID;Section;"Lab 3, a, b, c, d, e, f, g (77)";"Lab 4, part 1 (78)"\n'
     ' Points Possible;;;;;5;5\n"Example, Ada";1234;S1;ada;"Lab A, B";"3,5";\n"Müller, Zoë";99;S2;zoe;Lab B;4;\n'
 )
 

@@ -445,3 +445,9 @@ def test_vendi_of_what_is_no_kernel_is_refused(q):
         vendi(k, q)
     with pytest.raises(ValueError, match="rke: .* none beyond"):
         rke(torch.tensor([[1.0, 2.0], [2.0, 1.0]]))
+
+
+def test_hits_are_numbers():
+    """True and false may be averaged: repeats that hit or did not."""
+    hits = torch.tensor([True, False, True, True])
+    assert mean_and_error(hits) == mean_and_error(hits.double())

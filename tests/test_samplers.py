@@ -349,13 +349,13 @@ def test_the_thesis_corrections(T, g):
     [
         ({"corrections": [1, 1]}, "corrections must be one number, or one for each of the 5 levels, got 2"),
         ({"corrections": -1}, "corrections must be a whole number of at least 0, got -1"),
-        ({"corrections": 1.5}, "corrections must be a whole number of at least 0, got 1.5"),
-        ({"corrections": True}, "corrections must be a whole number of at least 0, got True"),
-        ({"corrections": "11000"}, "corrections must be a whole number of at least 0, got '11000'"),
+        ({"corrections": 1.5}, "corrections must be a whole number or a list .* or a function, got 1.5"),
+        ({"corrections": True}, "corrections must be a whole number or a list .* or a function, got True"),
+        ({"corrections": "11000"}, "corrections must be a whole number or a list .* or a function, got '11000'"),
         ({"corrections": lambda sigma: None}, "corrections must be a whole number of at least 0, got None"),
         ({"tau": [0.1] * 4}, "tau must be one number, or one for each of the 5 levels, got 4"),
         ({"tau": -0.1}, "tau must be a finite number of at least 0, got -0.1"),
-        ({"tau": math.nan}, "tau must be a finite number of at least 0, got nan"),
+        ({"tau": math.nan}, "tau must be a number or a list or a function, got nan"),
         ({"tau": lambda sigma: math.inf}, "tau must be a finite number of at least 0, got inf"),
     ],
 )

@@ -53,7 +53,9 @@ def guided(
             if log_w.ndim or not log_w.requires_grad:
                 raise ValueError(f"guided: log w must be one number, computed from x or x0, got {shown(log_w)}.")
             (force,) = torch.autograd.grad(log_w, shift, create_graph=outer)
-        return (x0 + sigma**2 * _limited(force, (x0 - x) / sigma**2, relative, clip)).to(x0.dtype)
+        return (x0 + sigma**2 * _limited(force, (x0 - x) / sigma**2, relative, clip)).to(
+            torch.promote_types(x.dtype, x0.dtype)
+        )
 
     return pulled
 

@@ -40,7 +40,8 @@ def div(layers: Tensor | Sequence[Tensor], groups: Tensor | None = None) -> Tens
     groups = torch.zeros(len(z), dtype=torch.long) if groups is None else numeric(groups, "div: groups")
     if groups.shape != (len(z),):
         raise ValueError(f"div: needs one group for each of the {len(z)} images, got {tuple(groups.shape)}.")
-    members = [z[groups.to(z.device) == group] for group in groups.unique()]
+    groups = groups.to(z.device)
+    members = [z[groups == group] for group in groups.unique()]
     if not members or min(map(len, members)) < 2:
         raise ValueError(f"div: every group needs at least 2 images, got {[len(one) for one in members]}.")
     return torch.stack([_mean_pair(one) for one in members]).mean()

@@ -32,7 +32,8 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "axis") -> str
 
 def _svg(height: float, title: str, parts: Sequence[str]) -> str:
     body = "".join(parts)
-    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">{body}</svg>'
+    box = f'viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}"'
+    return f'<div class="wide"><svg {box}>{body}</svg></div>'
 
 
 def bars(rows: dict[str, dict[str, Estimate]], title: str, unit: str) -> str:
@@ -54,7 +55,10 @@ def bars(rows: dict[str, dict[str, Estimate]], title: str, unit: str) -> str:
             parts.append(_line(low, y + BAR / 2 - 1.5, high, y + BAR / 2 - 1.5, "error"))
             y += BAR
         y += GAP
-    parts += [_line(at(0.0), 20, at(0.0), y), _text(at(0.0), y + 14, f"0 {unit}", "middle")]
+    parts.append(_line(at(0.0), 20, at(0.0), y))
+    for value in (min(ends), 0.0, max(ends)):
+        if value == 0 or abs(at(value) - at(0.0)) > 60:  # beside the 0, not over it
+            parts.append(_text(at(value), y + 14, f"{value:.0f} {unit}", "middle"))
     return _svg(y + 20, title, parts)
 
 

@@ -19,7 +19,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } pre { white-space: pre-wrap; font-size: .85rem; }
-svg { width: 100%; max-width: 44rem; height: auto; } svg text { fill: var(--ink); font-size: 12px; }
+svg { width: 100%; min-width: 32rem; max-width: 44rem; height: auto; } svg text { fill: var(--ink); font-size: 12px; }
 svg .axis { stroke: var(--line); } svg .error { stroke: var(--ink); stroke-width: 1.5; }
 figure { margin: 1rem 0; } img { max-width: 100%; height: auto; image-rendering: auto; } a { color: inherit; }
 """
@@ -61,12 +61,17 @@ def _head(protocol: Protocol, began: dict) -> str:
     )
 
 
-def _said(one: Estimate | None, scale: float = 1.0, digits: int = 3) -> str:
+def _said(one: Estimate | None, scale: float = 1.0) -> str:
     """A number and two standard errors, or a dash."""
     if one is None:
         return "–"
-    error = "" if math.isnan(one.error) else f" ± {2 * scale * one.error:.2g}"
-    return f"{scale * one.mean:.{digits}g}{error}"
+    error = "" if math.isnan(one.error) else f" ± {_short(2 * scale * one.error, 2)}"
+    return _short(scale * one.mean, 3) + error
+
+
+def _short(value: float, digits: int) -> str:
+    """A number with so many digits, and never with an exponent where it is large."""
+    return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value:.{digits}g}"
 
 
 def _grid(heads: list[str], lines: list[list[str]]) -> str:
