@@ -39,6 +39,7 @@ class Attempts:
     used: dict[str, frozenset[str]] = field(default_factory=dict)  # the names in each slice
     doubtful: set[str] = field(default_factory=set)
     tried: set[str] = field(default_factory=set)  # beside the references of those they build on
+    answered: set[str] = field(default_factory=set)  # in a run of the whole notebook, and not by an error
 
     def __post_init__(self):
         for id, reply in self.replies.items():
@@ -61,7 +62,7 @@ class Attempts:
             self.whole(left, [])
         for one in self.open():
             others = self.failing(one)
-            if one in left and (others or len(left) > 1):
+            if one in left and (others or (len(left) > 1 and one.id not in self.answered)):
                 self.whole([one], others)
         return self.marks
 
@@ -135,6 +136,7 @@ class Attempts:
     def consider(self, exercise: Exercise, reply: Reply) -> None:
         """Keep the better mark: the points, and of two without points the one that says more."""
         new = marked(exercise, reply, self.plan.seeds[exercise.id], self.limits)
+        self.answered |= {exercise.id} if new.status in ("wrong", "passed") else set()
         self.marks[exercise.id] = min(self.marks[exercise.id], new, key=rank)
 
 
