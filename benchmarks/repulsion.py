@@ -49,7 +49,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def maps() -> dict[str, Callable]:
     """Feature maps of latents by name."""
-    style = StyleClassifier(load_network("style"))
+    style = StyleClassifier(load_network("style", "cpu"))
     return {
         "latent": flatten,
         "channel mean": channel_mean,
@@ -69,7 +69,7 @@ def on_tiny(sd: StableDiffusion, features: dict[str, Callable], pairs: int, step
     """Median ratio of a repelled run to a plain one, side by side, force at every level."""
     sigmas, D = sd.levels(steps), sd.prompt(PROMPT)
     x = sd.start(Noise(range(N), dtype=torch.float32).randn(*sd.shape), sigmas)
-    features = features | {"decoded embedding": decoded(sd, default_embedding(load_network("embedding")))}
+    features = features | {"decoded embedding": decoded(sd, default_embedding(load_network("embedding", "cpu")))}
     sample(D, x, sigmas[:3])  # warms up
     print(f"tiny, N = {N}, {steps} steps, {pairs} pairs: time with the force on x0 over time without (at most {LIMIT})")
     for name, feature in features.items():

@@ -9,7 +9,7 @@ guidance          guided, kernels, repulsion and the other potentials, SVGD, SPE
 seeds             one generator per particle, coupled noise, choosing among many, the length of a seed
 seedselect        SeedSelect: gradients through the sampler choose a seed
 metrics           modes, effective numbers, Frechet and kernel distances, neighbours, similarities, standard errors
-training          the denoising loss and the training loop
+training          the denoising loss, the training loop also in half precision, adapters and their files
 manifolds         circle, sphere and swiss roll with exact denoiser, distance and sampler
 constraints       steps and weights that keep sampling on the manifold: MPGD, DPS, MCG, CFG++
 penalties         differentiable distances to the data, and how they fail
@@ -20,7 +20,12 @@ features          maps from latents and images to features, embeddings, and the 
 rivals            a GAN and a VAE in the plane, and a GAN that makes diffusion steps
 stable_diffusion  the adapter, the only module that knows timesteps
 models            the registry of models: where they come from, under which terms, how they are found
+weights           single files of weights, and how they are known to be right
+devices           where a network lives
+checks            what an argument must be, in one sentence
+memory            how many pictures go through a network at once
 plots             figures from arrays
+checks            what an argument must be, in one sentence
 claims            claims with baseline, control and verdict; stored results
 exercises         declarations of the exercises; check, fallback and quiz
 tools             what maintainers and instructors run: the command `course`

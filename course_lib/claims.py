@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from course_lib.checks import number as _number
+from course_lib.checks import shown, whole
 from course_lib.metrics.bootstrap import Estimate
 
 MIME = "application/vnd.course.claim+json"
@@ -142,6 +144,10 @@ def effect(
         if not all(hasattr(value, part) for part in ("mean", "error", "n")):
             raise TypeError(f"Claim {number}: {name} must be an Estimate(mean, error, n), got {type(value).__name__}.")
         _finite(number, **{f"{name}.mean": value.mean, f"{name}.error": value.error})
+        whole(value.n, f"Claim {number}: {name}.n", 1)
+    if not callable(holds):
+        raise ValueError(f"Claim {number}: holds must be a function of an Estimate, got {shown(holds)}.")
+    whole(decimals, f"Claim {number}: decimals")
     verdict, reason = _judged(holds, measured, control) if testable else ("cannot be tested here", "")
     texts = {name: _estimate(value, unit, decimals) for name, value in estimates.items()}
     cost = calls if str(calls).startswith("at ") else f"at the same network calls: {calls}"
@@ -170,7 +176,7 @@ def _estimate(value: Estimate, unit: str, decimals: int) -> str:
 
 
 def _check_words(number: str, sentence: str, **words: str) -> None:
-    if not re.fullmatch(r"\d+\.\d+", number):
+    if not isinstance(number, str) or not re.fullmatch(r"\d+\.\d+", number):
         raise ValueError(f'Claim: the number must look like "4.1", got {number!r}.')
     for name, text in {"sentence": sentence, **words}.items():
         if not isinstance(text, str) or not text.strip():
@@ -179,8 +185,7 @@ def _check_words(number: str, sentence: str, **words: str) -> None:
 
 def _finite(number: str, **values: float) -> list[float]:
     for name, value in values.items():
-        if not math.isfinite(float(value)):
-            raise ValueError(f"Claim {number}: {name} must be a finite number, got {float(value)}.")
+        _number(value, f"Claim {number}: {name}")
     return [float(value) for value in values.values()]
 
 
@@ -191,6 +196,8 @@ def stored(name: str) -> dict[str, np.ndarray]:
     """
     again = f"make it again with: course precompute {name}"
     path, sums = RESULTS / f"{name}.npz", RESULTS / "SHA256SUMS"
+    if not isinstance(name, str):
+        raise ValueError(f"stored: name must be a string, got {shown(name)}.")
     if not re.fullmatch(r"\w+", name) or not path.is_file():
         raise FileNotFoundError(f"stored: there is no result {name!r} in {RESULTS.name}/; {again}.")
     lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []

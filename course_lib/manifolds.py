@@ -8,19 +8,26 @@ import math
 import torch
 from torch import Tensor
 
+from course_lib.checks import finite, number, numeric, shown, typed, whole
 from course_lib.denoisers import GaussianMixture
 
 
 def _check_points(name: str, x: Tensor, d: int) -> None:
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        raise ValueError(f"{name}: points must be a tensor of floating-point numbers, got {shown(x)}.")
     if x.ndim != 2 or x.shape[1] != d:
         raise ValueError(f"{name}: points must have shape (N, {d}), got {tuple(x.shape)}.")
 
 
 def _positive(name: str, sigma: Tensor | float, x: Tensor) -> Tensor:
-    sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+    sigma = numeric(sigma, f"{name}: sigma", x.dtype)
+    if sigma.numel() not in (1, len(x)):
+        raise ValueError(
+            f"{name}: sigma must be one level, or one for each of the {len(x)} points, got {shown(sigma)}."
+        )
     if not (sigma > 0).all():
         raise ValueError(f"{name}: sigma must be positive, got {sigma.min().item():g}; its law has no density without.")
-    return sigma.reshape(-1, 1)
+    return sigma.to(x.device).reshape(-1, 1)
 
 
 class Circle:
@@ -34,11 +41,15 @@ class Circle:
     dimension = 1
 
     def __init__(self, mu=0.0, kappa=0.0, weights=None, radius: float = 1.0, d: int = 2):
+        given = {"mu": mu, "kappa": kappa, "weights": [1.0] if weights is None else weights}
+        for name, one in given.items():
+            finite(numeric(one, f"Circle: {name}"), f"Circle: {name}")
         mu, kappa = (torch.atleast_1d(torch.as_tensor(value, dtype=torch.float64)) for value in (mu, kappa))
-        weights = torch.ones(len(mu)) if weights is None else torch.as_tensor(weights)
+        weights = torch.ones(len(mu)) if weights is None else torch.atleast_1d(torch.as_tensor(weights))
+        number(radius, "Circle: radius")
         if not (len(mu) == len(kappa) == len(weights)) or (kappa < 0).any() or (weights < 0).any() or radius <= 0:
             raise ValueError("Circle: mu, kappa and weights need one length, kappa and weights >= 0, radius > 0.")
-        if d < 2 or not weights.sum() > 0:
+        if whole(d, "Circle: d") < 2 or not weights.sum() > 0:
             raise ValueError(f"Circle: needs at least 2 coordinates and one positive weight, got d = {d}.")
         self.mu, self.kappa, self.weights = mu, kappa, weights.double() / weights.sum()
         self.radius, self.d = radius, d
@@ -64,13 +75,16 @@ class Circle:
         t = torch.linspace(-math.pi, math.pi, 20_001, dtype=torch.float64)
         density = (self.weights * torch.exp(self.kappa * ((t[:, None] - self.mu).cos() - 1)) / _i0e(self.kappa)).sum(1)
         cdf = torch.cat([density.new_zeros(1), torch.cumulative_trapezoid(density, t)])
-        u = torch.rand(n, generator=generator, dtype=torch.float64) * cdf[-1]
+        u = torch.rand(whole(n, "Circle.sample: n", 1), generator=generator, dtype=torch.float64) * cdf[-1]
         i = torch.searchsorted(cdf, u).clamp(1, len(t) - 1)
         angle = t[i - 1] + (u - cdf[i - 1]) / (cdf[i] - cdf[i - 1]) * (t[i] - t[i - 1])
         return self.point(angle)
 
     def point(self, angle: Tensor) -> Tensor:
         """The points of the circle at angles (n,), -> (n, d)."""
+        angle = numeric(angle, "Circle.point: angle")
+        if angle.ndim != 1:
+            raise ValueError(f"Circle.point: angle must have shape (n,), got {tuple(angle.shape)}.")
         flat = self.radius * torch.stack([angle.cos(), angle.sin()], 1)
         return torch.cat([flat, flat.new_zeros(len(flat), self.d - 2)], 1)
 
@@ -99,6 +113,9 @@ class Sphere:
 
     def __init__(self, k: int = 2, d: int | None = None, radius: float = 1.0):
         self.dimension, self.d, self.radius = k, k + 1 if d is None else d, radius
+        whole(k, "Sphere: k")
+        whole(self.d, "Sphere: d, unless it is None,")
+        number(radius, "Sphere: radius")
         if k < 1 or self.d < k + 1 or radius <= 0:
             raise ValueError(
                 f"Sphere: needs k >= 1, d >= k + 1 and radius > 0, got k={k}, d={self.d}, radius={radius}."
@@ -114,7 +131,9 @@ class Sphere:
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n independent uniform points, -> (n, d) float64."""
-        return self.project(torch.randn(n, self.d, generator=generator, dtype=torch.float64))
+        return self.project(
+            torch.randn(whole(n, "Sphere.sample: n", 1), self.d, generator=generator, dtype=torch.float64)
+        )
 
     def project(self, x: Tensor) -> Tensor:
         """The nearest point of the sphere, (N, d) -> (N, d); raises ValueError at its axis, where none is nearest."""
@@ -132,13 +151,15 @@ class Sphere:
         return torch.hypot(away, x[:, self.dimension + 1 :].norm(dim=1))
 
 
+@typed
 def bessel_ratio(order: float, z: Tensor, depth: int = 200) -> Tensor:
     """Ratio I_{order + 1}(z) / I_order(z) of modified Bessel functions for order >= 0, z >= 0; differentiable in z.
 
     By the recurrence R_v = 1 / (2 (v + 1) / z + R_{v + 1}), downwards from `depth` orders above, where Amos' bound
     stands in for R. Source: Amos (1974).
     """
-    top = order + depth
+    number(order, "bessel_ratio: order", 0)
+    top = order + whole(depth, "bessel_ratio: depth", 1)
     ratio = z / (top + 0.5 + ((top + 1.5) ** 2 + z**2).sqrt())
     for v in range(depth - 1, -1, -1):
         ratio = z / (2 * (order + v + 1) + z * ratio)
@@ -154,7 +175,7 @@ class SwissRoll:
     dimension, d = 1, 2
 
     def __init__(self, points: int = 600, s: float = 0.005):
-        if points < 2 or s < 0:
+        if whole(points, "SwissRoll: points") < 2 or number(s, "SwissRoll: s") < 0:
             raise ValueError(f"SwissRoll: needs at least 2 points and s >= 0, got points={points}, s={s}.")
         self._law = GaussianMixture(self.point(torch.linspace(0, 1, points, dtype=torch.float64)), s)
         self._fine = torch.linspace(0, 1, 6000, dtype=torch.float64)
@@ -162,9 +183,12 @@ class SwissRoll:
 
     def point(self, share: Tensor) -> Tensor:
         """The points of the curve at shares (n,) in [0, 1] of its length, -> (n, 2)."""
+        share = numeric(share, "SwissRoll.point: share")
+        if share.ndim != 1 or not ((share >= 0) & (share <= 1)).all():
+            raise ValueError(f"SwissRoll.point: share must be (n,) numbers in [0, 1], got {shown(share)}.")
         t = torch.linspace(1.5 * math.pi, 4.5 * math.pi, 20_001, dtype=torch.float64)
         length = (t * (1 + t**2).sqrt() + torch.asinh(t)) / 2
-        wanted = length[0] + share.double() * (length[-1] - length[0])
+        wanted = length[0] + share.cpu().double() * (length[-1] - length[0])
         i = torch.searchsorted(length, wanted).clamp(1, len(t) - 1)
         t = t[i - 1] + (wanted - length[i - 1]) / (length[i] - length[i - 1]) * (t[i] - t[i - 1])
         return torch.stack([t * t.cos(), t * t.sin()], 1) / (4.5 * math.pi)
@@ -186,7 +210,7 @@ class SwissRoll:
         """The turn of the spiral, 0 to 2 from the inside, on which the nearest point lies, (N, 2) -> (N,) integers."""
         t = torch.linspace(1.5 * math.pi, 4.5 * math.pi, 4, dtype=torch.float64)[1:3]
         radius = self.project(x).norm(dim=1) * 4.5 * math.pi
-        return torch.bucketize(radius.double(), t)
+        return torch.bucketize(radius.cpu().double(), t)
 
     def project(self, x: Tensor) -> Tensor:
         """The nearest of 6000 points of the curve, (N, 2) -> (N, 2)."""

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import torch
 
+from course_lib.weights import File
+
 TINY = Path(__file__).parent / "tiny"
 PARTS = ("unet", "vae", "text_encoder")
 ANY_PIPELINE = ("*.json", "tokenizer/*", *(f"{part}/*.safetensors" for part in PARTS))
@@ -70,6 +72,18 @@ TABLE = (
     ),
 )
 MODELS = {model.name: model for model in TABLE}
+INCEPTION = File(
+    name="inception",
+    title="FID's Inception of 2015-12-05",
+    urls=(
+        "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+    ),
+    sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    licence="Apache 2.0",
+    megabytes=96,
+)
+FILES = {INCEPTION.name: INCEPTION}
 
 
 def chosen(name: str) -> Model:

@@ -65,12 +65,12 @@ def train_gan(
     Raises FloatingPointError when a loss is not finite.
     """
     critic = torch.optim.Adam(gan.critic.parameters(), lr=lr, betas=betas)
-    maker = torch.optim.Adam(gan.generator.parameters(), lr=lr, betas=betas)
+    generator_optimiser = torch.optim.Adam(gan.generator.parameters(), lr=lr, betas=betas)
     for real in batches:
         fake = gan.generator(_normal(len(real), gan.d_z, gan, generator)).detach()  # no gradient for the generator
         loss_c = _descend(critic, critic_loss(gan.critic(real), gan.critic(fake)))
         fake = gan.generator(_normal(len(real), gan.d_z, gan, generator))
-        loss_g = _descend(maker, generator_loss(gan.critic(fake)))
+        loss_g = _descend(generator_optimiser, generator_loss(gan.critic(fake)))
         yield loss_c, loss_g
 
 
@@ -186,7 +186,7 @@ def train_diffusion_gan(
     The critic also pays penalty / 2 times `gradient_penalty`. Raises FloatingPointError when a loss is not finite.
     """
     critic = torch.optim.Adam(net.critic.parameters(), lr=lr, betas=betas)
-    maker = torch.optim.Adam(net.generator.parameters(), lr=lr, betas=betas)
+    generator_optimiser = torch.optim.Adam(net.generator.parameters(), lr=lr, betas=betas)
 
     def randn(like: Tensor) -> Tensor:
         return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)
@@ -199,4 +199,4 @@ def train_diffusion_gan(
         made = lambda: ddpm(x, net.x0(x, _normal(len(x), net.d_z, net, generator), sigma), sigma, sigma_next, randn)  # noqa: B023, E731
         judge = lambda x_next: net.judged(x_next, x, sigma)  # noqa: B023, E731
         loss_c = critic_loss(judge(real), judge(made().detach())) + penalty / 2 * gradient_penalty(judge, real)
-        yield _descend(critic, loss_c), _descend(maker, generator_loss(judge(made())))
+        yield _descend(critic, loss_c), _descend(generator_optimiser, generator_loss(judge(made())))

@@ -1,18 +1,20 @@
 """Stable Diffusion as a denoiser: the one file that knows timesteps, variance-preserving scaling, prediction types."""
 
-import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from course_lib import models
+from course_lib import devices, memory, models
+from course_lib.checks import numeric, shaped, shown, typed, whole
 from course_lib.denoisers import Denoiser
-from course_lib.samplers import Step, ddim, sample
+from course_lib.samplers import Corrections, Step, Tau, ddim, sample
 from course_lib.seeds import Noise
 
 Text = str | list[str] | Tensor
+
+NO_SIGNAL = 2.0**-24  # stands for an abar of 0, as in diffusers' EulerDiscreteScheduler: sigma = 4096 for infinity
 
 
 class StableDiffusion:
@@ -20,7 +22,8 @@ class StableDiffusion:
 
     `pipe` needs unet, vae, text_encoder, tokenizer and scheduler. Latents are (N, 4, h, w), h and w an eighth of the
     picture's (a quarter for `tiny`), already multiplied by the autoencoder's scaling factor. str() of it says which
-    model runs where. Raises ValueError for a prediction type other than epsilon or v_prediction.
+    model runs where. Raises ValueError for a prediction type other than epsilon or v_prediction, and for epsilon on a
+    schedule that ends without signal (zero terminal SNR), where epsilon tells nothing; v there starts at sigma = 4096.
     """
 
     def __init__(self, pipe, name: str = "pipeline"):
@@ -33,6 +36,9 @@ class StableDiffusion:
         with models.quiet():
             self._scheduler = DDIMScheduler.from_config(pipe.scheduler.config)  # its levels, never its step
         abar = self._scheduler.alphas_cumprod.double()
+        if self.prediction == "epsilon" and not (abar > 0).all():
+            raise ValueError("StableDiffusion: a schedule with zero terminal SNR needs prediction type v_prediction.")
+        abar = abar.clamp(min=NO_SIGNAL)
         final = torch.as_tensor(self._scheduler.final_alpha_cumprod, dtype=torch.float64)
         self._sigmas = ((1 - abar) / abar).sqrt()  # one per timestep, increasing
         self._last = ((1 - final) / final).sqrt()
@@ -44,10 +50,11 @@ class StableDiffusion:
         """A model by its name in the registry ("tiny", "sd2"), a folder, or the id of a hub repository.
 
         "auto" is Stable Diffusion 2 where its weights and a GPU with enough memory are here, else tiny. A name never
-        downloads, an id (owner/name or owner/name@revision) does. device: a GPU where there is one, else the CPU;
-        dtype: float16 on a GPU, float32 for tiny and on the CPU. Raises FileNotFoundError for a model that is not here.
+        downloads, an id (owner/name or owner/name@revision) does. device: COURSE_DEVICE, else a GPU where there is one,
+        else the CPU; dtype: float16 on a GPU, float32 for tiny and on the CPU. Raises FileNotFoundError for a model,
+        ValueError for a device that is not here.
         """
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = devices.chosen(device)
         name, folder = models.locate(str(name), device)
         if dtype is None:
             dtype = torch.float32 if name == "tiny" or device.type == "cpu" else torch.float16
@@ -67,38 +74,76 @@ class StableDiffusion:
         config = self.pipe.unet.config
         return config.in_channels, config.sample_size, config.sample_size
 
+    @typed
     def levels(self, steps: int) -> Tensor:
-        """Noise levels of the pipeline's own schedule (1.10), ending where it ends, -> (steps + 1,) float64."""
-        self._scheduler.set_timesteps(steps)
-        return torch.cat([self._sigmas[self._scheduler.timesteps], self._last.reshape(1)])
+        """Noise levels of the pipeline's own schedule (1.10), ending where it ends, -> (steps + 1,) float64.
 
+        The last is 0 where the schedule would stay at its last timestep. Raises ValueError for more steps than the
+        schedule has timesteps from its offset on, or none.
+        """
+        n = len(self._sigmas)
+        self._scheduler.set_timesteps(whole(steps, "levels: steps", 1, n))
+        t = self._scheduler.timesteps[:steps]  # diffusers' trailing spacing gives one more for some numbers, 61 say
+        if t[0] >= n:
+            raise ValueError(f"levels: {steps} steps reach past the schedule's last timestep {n - 1}; ask for {n - 1}.")
+        sigmas = self._sigmas[t]
+        return torch.cat([sigmas, self._last.where(self._last < sigmas[-1], 0.0).reshape(1)])
+
+    def sigma_at(self, t: Tensor | float) -> Tensor:
+        """Noise levels at timesteps t, on the straight line in t between two of them, (T,) -> (T,) float64.
+
+        The one place that ties sigma to t, with its inverse, by which the network is told the time of any level of the
+        schedule. The thesis' levels are torch.cat([sd.sigma_at(torch.linspace(999, 0, 20)), torch.zeros(1)]). Raises
+        ValueError outside the timesteps. Source: diffusers' EulerDiscreteScheduler.
+        """
+        t, last = numeric(t, "sigma_at: t", torch.float64).cpu(), len(self._sigmas) - 1
+        if not ((t >= 0) & (t <= last)).all():
+            raise ValueError(f"sigma_at: t must be timesteps from 0 to {last}, got {t.tolist()}.")
+        low = t.long().clamp(max=last - 1)
+        return torch.lerp(self._sigmas[low], self._sigmas[low + 1], t - low)
+
+    def _timestep(self, sigma: float | Tensor) -> int | float | Tensor:
+        """The inverse of `sigma_at`, whole where rounding alone keeps it from that, (N, 1, 1, 1) -> (N,).
+
+        Raises ValueError for a level .1 % or more beyond the schedule's ends.
+        """
+        level = sigma.detach().cpu().double() if isinstance(sigma, Tensor) else torch.tensor(sigma, dtype=torch.float64)
+        level = level.flatten()
+        first, last = self._sigmas[0], self._sigmas[-1]
+        for one in level[~((level > 0.999 * first) & (level < 1.001 * last))]:  # NaN is one
+            raise ValueError(
+                f"StableDiffusion: sigma = {one:.4g} is no level of the schedule, which has {first:.4g} to {last:.4g}; "
+                "use levels(steps) or sigma_at(t)."
+            )
+        level = level.clamp(first, last)
+        low = torch.searchsorted(self._sigmas, level).clamp(min=1) - 1
+        t = low + (level - self._sigmas[low]) / (self._sigmas[low + 1] - self._sigmas[low])
+        t = torch.where((t - t.round()).abs() < 1e-3, t.round(), t)
+        if isinstance(sigma, Tensor):
+            return t.float().to(self.device)
+        return int(t) if t == t.round() else float(t)
+
+    @typed
     def random_levels(self, n: int, generator: torch.Generator) -> Tensor:
         """Noise levels of n timesteps, all equally likely, as in training (12.1), -> (n, 1, 1, 1) float32."""
-        t = torch.randint(len(self._sigmas), (n,), generator=generator)
+        t = torch.randint(len(self._sigmas), (whole(n, "random_levels: n", 1),), generator=generator)
         return self._sigmas[t].float().reshape(n, 1, 1, 1).to(self.device)
 
     def start(self, noise: Tensor, sigmas: Tensor) -> Tensor:
-        """Latents at the first level from standard normal noise as the pipeline has them, sqrt(1 + sigma**2) eps."""
+        """Latents at the first level, where the network is, from standard normal noise, sqrt(1 + sigma**2) eps."""
+        noise = noise.to(self.device)
         return (1 + sigmas[0] ** 2).sqrt().to(noise) * noise
 
     @torch.no_grad()
     def embed(self, text: str | list[str]) -> Tensor:
         """Text embeddings of one or several prompts (8.1), -> (prompts, tokens, width)."""
-        texts = [text] if isinstance(text, str) else list(text)
+        texts = [text] if isinstance(text, str) else text
+        if not (isinstance(texts, list | tuple) and texts and all(isinstance(one, str) for one in texts)):
+            raise ValueError(f"embed: text must be a string or a list of strings, not empty, got {shown(text)}.")
         tokenizer = self.pipe.tokenizer
-        ids = tokenizer(
-            texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
-        ).input_ids
+        fixed = {"padding": "max_length", "max_length": tokenizer.model_max_length, "truncation": True}
+        ids = tokenizer(list(texts), return_tensors="pt", **fixed).input_ids
         return self.pipe.text_encoder(ids.to(self.device))[0]
-
-    def _timestep(self, sigma: float | Tensor) -> int | Tensor:
-        """The timestep whose noise level is sigma, (N, 1, 1, 1) -> (N,); raises ValueError for a level that is none."""
-        if isinstance(sigma, Tensor):
-            return torch.tensor([self._timestep(one) for one in sigma.flatten().tolist()], device=self.device)
-        t = int((self._sigmas - sigma).abs().argmin())
-        if not abs(math.log(self._sigmas[t] / sigma) if sigma > 0 else math.inf) <= 1e-3:
-            raise ValueError(f"StableDiffusion: sigma = {sigma:.4g} is no level of the schedule; use levels(steps).")
-        return t
 
     def _x0(self, x: Tensor, sigma: float | Tensor, embeddings: Tensor) -> Tensor:
         """Clean latents from the network's epsilon or v (8.4), in float32, (N, 4, h, w) -> (N, 4, h, w)."""
@@ -109,21 +154,32 @@ class StableDiffusion:
             return x - sigma * out
         return scale**2 * x - sigma * scale * out
 
-    def prompt(self, text: Text, negative: Text = "", w=7.5, chunk: int | None = None) -> Denoiser:
+    @typed
+    def prompt(
+        self, text: Text, negative: Text = "", w: float | Callable[[Tensor], float] = 7.5, chunk: int | None = None
+    ) -> Denoiser:
         """The denoiser of a prompt under classifier-free guidance (2.5), one doubled batch a call.
 
         text and negative are one string, N strings or embeddings (1 or N, tokens, width); w a number or a function of
         sigma. Where w is 1 the negative half is not computed. The network sees at most `chunk` particles at a time.
         The denoiser takes one level, or one for each particle, (N, 1, 1, 1), as training needs it; then w is a number.
-        Equal to `cfg` of two prompts. Raises ValueError when the prompts are neither one nor N.
+        A level on the CPU, as `trajectory` passes it, waits for no device. Equal to `cfg` of two prompts. Raises
+        ValueError when the prompts are neither one nor N, and for embeddings or particles of another shape than the
+        network's.
         """
-        dtype = self.pipe.unet.dtype
-        positive, other = ((p if isinstance(p, Tensor) else self.embed(p)).to(dtype) for p in (text, negative))
+        width = self.pipe.unet.config.cross_attention_dim
+        for name, one in (("text", text), ("negative", negative)):
+            if isinstance(one, Tensor):
+                shaped(one, f"prompt: {name}", f"(1 or N, tokens, {width})", 3, width)
+        both = (p if isinstance(p, Tensor) else self.embed(p) for p in (text, negative))
+        positive, other = (devices.handed(embeddings, self.pipe.unet) for embeddings in both)
 
         def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
-            weight = w(sigma) if callable(w) else w
+            if x.ndim != 4 or x.shape[1] != self.shape[0]:
+                raise ValueError(f"StableDiffusion: x must be latents (N, {self.shape[0]}, h, w), got {shown(x)}.")
+            weight, x = w(sigma) if callable(w) else w, x.to(positive.device)
             own = torch.as_tensor(sigma).numel() > 1  # one level a particle
-            levels = [sigma.float()] if own else []
+            levels = [sigma.to(x.device, torch.float32)] if own else []
 
             def guided(x: Tensor, positive: Tensor, other: Tensor, *levels: Tensor) -> Tensor:
                 if weight == 1:
@@ -132,23 +188,27 @@ class StableDiffusion:
                 x0_u, x0_c = self._x0(torch.cat([x, x]), level, torch.cat([other, positive])).chunk(2)
                 return x0_u + weight * (x0_c - x0_u)
 
-            return _in_chunks(guided, chunk, x, _one_each(positive, len(x)), _one_each(other, len(x)), *levels)
+            return memory.in_chunks(guided, chunk, x, _one_each(positive, len(x)), _one_each(other, len(x)), *levels)
 
         return denoiser
 
     def encode(self, images: Tensor, chunk: int | None = None) -> Tensor:
-        """Images in [-1, 1], (N, 3, H, W), to latents (N, 4, h, w): the mean of the autoencoder's posterior (8.2)."""
+        """Images in [-1, 1], (N, 3, H, W), to latents (N, 4, h, w), the posterior's mean (8.2); `chunk` as `decode`."""
         vae = self.pipe.vae
-        mean = _in_chunks(lambda part: vae.encode(part).latent_dist.mean, chunk, images.to(vae.dtype))
+        chunk = memory.pictures_at_once(vae, images[0, 0].numel()) if chunk is None else chunk
+        mean = memory.in_chunks(lambda part: vae.encode(part).latent_dist.mean, chunk, devices.handed(images, vae))
         return mean.float() * vae.config.scaling_factor
 
     def decode(self, latents: Tensor, chunk: int | None = None) -> Tensor:
-        """Latents to images (8.2), (N, 4, h, w) -> (N, 3, H, W), in [-1, 1] but for a little over- and undershoot."""
+        """Latents to images, about in [-1, 1] (8.2), (N, 4, h, w) -> (N, 3, H, W); `chunk` at a time, or what fits."""
         vae = self.pipe.vae
-        z = latents.to(vae.dtype) / vae.config.scaling_factor
-        return _in_chunks(lambda part: vae.decode(part).sample, chunk, z).float()
+        pixels = latents[0, 0].numel() * 4 ** (len(vae.config.block_out_channels) - 1)
+        chunk = memory.pictures_at_once(vae, pixels) if chunk is None else chunk
+        z = devices.handed(latents, vae) / vae.config.scaling_factor
+        return memory.in_chunks(lambda part: vae.decode(part).sample, chunk, z).float()
 
     @torch.no_grad()
+    @typed
     def generate(
         self,
         prompt: Text,
@@ -161,17 +221,19 @@ class StableDiffusion:
         method: Callable[[Denoiser], Denoiser] | None = None,
         chunk: int | None = 8,
         decode: bool = True,
+        corrections: Corrections = 0,
+        tau: Tau = 0.05,
+        sigmas: Tensor | None = None,
     ) -> Tensor:
         """Pictures of a prompt, one per seed, -> (N, 3, H, W) float32 in [-1, 1]; with decode=False their latents.
 
         A seed is the pipeline's: seed i starts where diffusers does with a generator seeded i, whatever N. `noise`
         (N, 4, h, w), standard normal, starts there instead; the seeds are then only what a noisy step draws from.
         Without either there is one picture a prompt. `method` takes the denoiser and returns one, for instance
-        lambda D: guided(D, Repulsion(30.)). At most `chunk` particles go through a network at a time.
+        lambda D: guided(D, Repulsion(30.)). At most `chunk` particles go through a network at a time. `corrections` and
+        `tau` are those of `trajectory`; `sigmas` are levels of one's own instead of levels(steps).
         """
         positive = prompt if isinstance(prompt, Tensor) else self.embed(prompt)
-        if isinstance(seeds, int):
-            raise ValueError(f"generate: seeds must name the pictures one by one, got {seeds}; write range({seeds}).")
         if seeds is None:
             seeds = range(len(positive) if noise is None else len(noise))
         draws = Noise(seeds, self.device, torch.float32)
@@ -180,10 +242,10 @@ class StableDiffusion:
         N = len(draws.generators)
         if len(noise) != N:
             raise ValueError(f"generate: {N} seeds for {len(noise)} particles of noise; give one each.")
-        denoiser, sigmas = self.prompt(positive, negative, w, chunk), self.levels(steps)
+        denoiser, sigmas = self.prompt(positive, negative, w, chunk), self.levels(steps) if sigmas is None else sigmas
         if method is not None:
             denoiser = method(denoiser)
-        x = sample(denoiser, self.start(noise.to(self.device), sigmas), sigmas, step, randn_like=draws.randn_like)
+        x = sample(denoiser, self.start(noise, sigmas), sigmas, step, corrections, tau, draws.randn_like)
         z = x.float() * float((1 + sigmas[-1] ** 2).rsqrt())  # the pipeline's last latents have this scale
         return self.decode(z, chunk).clamp(-1, 1) if decode else z
 
@@ -193,11 +255,3 @@ def _one_each(embeddings: Tensor, N: int) -> Tensor:
     if len(embeddings) not in (1, N):
         raise ValueError(f"StableDiffusion: {len(embeddings)} prompts for {N} particles; give one, or one each.")
     return embeddings.expand(N, -1, -1)
-
-
-def _in_chunks(network: Callable[..., Tensor], chunk: int | None, *tensors: Tensor) -> Tensor:
-    """network(*tensors) with at most `chunk` rows of them at a time, so that memory does not grow with N."""
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"StableDiffusion: chunk must be at least 1, got {chunk}; None is everything at once.")
-    parts = zip(*(tensor.split(chunk or len(tensor)) for tensor in tensors))
-    return torch.cat([network(*part) for part in parts])

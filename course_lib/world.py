@@ -8,6 +8,7 @@ from typing import SupportsFloat
 import torch
 from torch import Tensor
 
+from course_lib.checks import numeric, shown, typed, whole
 from course_lib.shapes import DISTANCE
 
 HEAD = ("circle", "square", "triangle", "star", "cross", "ring")
@@ -97,8 +98,10 @@ def draw(n: int, generator: torch.Generator, **fixed) -> Factors:
     value that does not exist, for a size that is not positive and a grey outside [0, 1].
     """
     known = [field.name for field in fields(Factors)]
-    if n < 1:
+    if whole(n, "draw: n") < 1:
         raise ValueError(f"draw: n must be at least 1, got {n}.")
+    if not isinstance(generator, torch.Generator):
+        raise ValueError(f"draw: generator must be a torch.Generator, got {shown(generator)}.")
     if not set(fixed) <= set(known):
         raise ValueError(f"draw: needs factors out of {', '.join(known)}, got {', '.join(set(fixed) - set(known))}.")
     u = torch.rand(len(fields(Factors)), n, generator=generator, dtype=torch.float64)
@@ -118,7 +121,11 @@ def draw(n: int, generator: torch.Generator, **fixed) -> Factors:
 
 def _range(name: str, value) -> tuple[float, float]:
     ends = RANGES[name] if value is None else value if isinstance(value, tuple) else (value, value)
-    if not (len(ends) == 2 and all(isinstance(end, SupportsFloat) and math.isfinite(end) for end in ends)):
+    if not (
+        len(ends) == 2
+        and not any(isinstance(end, bool) for end in ends)
+        and all(isinstance(end, SupportsFloat) and math.isfinite(end) for end in ends)
+    ):
         raise ValueError(f"draw: {name} must be a number or a (low, high) range, got {value!r}.")
     low, high = ends
     if low > high or (name == "size" and low <= 0) or (name == "grey" and not 0 <= low <= high <= 1):
@@ -138,6 +145,7 @@ def pair_counts() -> Tensor:
     return torch.empty(pairs, dtype=torch.long).index_copy(0, order, counts).reshape(len(HEAD), len(COLOURS))
 
 
+@typed
 def long_tail(generator: torch.Generator) -> Factors:
     """The training set: PICTURES pictures whose shape-colour pairs follow `pair_counts` and TAIL_COUNTS, shuffled."""
     counts = pair_counts()
@@ -150,6 +158,9 @@ def long_tail(generator: torch.Generator) -> Factors:
 
 def thirds(x: Tensor, y: Tensor) -> Tensor:
     """The cell of a 3 x 3 grid that holds a centre, row first: 0 is the top left, 8 the bottom right, (N,) -> (N,)."""
+    x, y = (numeric(one, f"thirds: {name}") for name, one in (("x", x), ("y", y)))
+    if x.shape != y.shape or not (x.isfinite().all() and y.isfinite().all()):
+        raise ValueError(f"thirds: x and y must be finite and of one shape, got {shown(x)} and {shown(y)}.")
     return (3 * y).long().clamp(0, 2) * 3 + (3 * x).long().clamp(0, 2)
 
 
@@ -169,6 +180,7 @@ def phrase(shape="shape", colour=None, style=None, place=None, artist=False) -> 
     return " ".join(word for word in (article, *words, by, place) if word)
 
 
+@typed
 def named(text: str) -> dict[str, int]:
     """What a caption names, by index: any of shape, colour, style (also by its artist) and place; others are open."""
     words = f" {text.lower()} "
@@ -180,6 +192,7 @@ def named(text: str) -> dict[str, int]:
     return found
 
 
+@typed
 def caption(factors: Factors, generator: torch.Generator) -> list[str]:
     """Captions as in the training set, N of them; what a caption leaves out is drawn anew.
 
@@ -203,6 +216,9 @@ def distance(factors: Factors, width: int) -> tuple[Tensor, Tensor]:
 
     -> (N, width, width), (N, width, width, 2). Raises ValueError for a shape that does not exist, or no picture at all.
     """
+    if not isinstance(factors, Factors):
+        raise ValueError(f"world: factors must be Factors, as draw makes them, got {shown(factors)}.")
+    whole(width, "world: width", 1)
     if not (len(factors) and factors.shape.min() >= 0 and factors.shape.max() < len(SHAPES)):
         raise ValueError(f"world: shape must be indices below {len(SHAPES)}, got {factors.shape.tolist()}.")
     pixel = (torch.arange(width, device=factors.x.device).to(factors.x.dtype) + 0.5) / width

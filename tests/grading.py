@@ -17,10 +17,11 @@ from course_lib.exercises.declare import Exercise
 from course_lib.tools.build.masters import Code, read_master
 from course_lib.tools.cli import parser
 from course_lib.tools.grade import command
-from course_lib.tools.grade.inside.answering import answers
+from course_lib.tools.grade.inside.answering import run_task
 from course_lib.tools.grade.inside.records import write_all
 from course_lib.tools.grade.marked import result
-from course_lib.tools.grade.outside.measuring import Measured, measured
+from course_lib.tools.grade.outside.measuring import Measured, measured, several
+from course_lib.tools.grade.outside.plan import Plan
 from course_lib.tools.grade.outside.session import Reply
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,8 +104,11 @@ def graded(submissions: Path, out: Path, *options: str) -> dict[str, result.Resu
     return {one.name: one for one in result.read_all(out / "results")}
 
 
-def conversed(exercise: Exercise, task: dict, seeds: Sequence[int]) -> Reply:
-    """What a task comes to without a sandbox: a fork answers it and is asked from here."""
+def conversed(exercise: Exercise, task: dict, seeds: Sequence[int], plan: Plan | None = None) -> Reply:
+    """What a task comes to without a sandbox: a fork answers it and is asked from here.
+
+    plan: that of a whole notebook's run, which has no exercise of its own.
+    """
     ours, theirs = socket.socketpair()
     inward, outward = os.pipe()
     pid = os.fork()
@@ -112,13 +116,15 @@ def conversed(exercise: Exercise, task: dict, seeds: Sequence[int]) -> Reply:
         with contextlib.suppress(BaseException):
             ours.close()
             torch.set_num_threads(1)
-            for record in answers(task | {"talk": theirs.detach()}):
-                write_all(outward, record)
+            run_task(task | {"talk": theirs.detach()}, lambda record: write_all(outward, record))
         os._exit(0)
     theirs.close()
     os.close(outward)
     with ours, open(inward, "rb") as records:
-        found = measured(exercise, seeds, ours, 100.0) if task["asked"] else Measured()
+        if plan:
+            found = several(plan, ours, 100.0)
+        else:
+            found = measured(exercise, seeds, ours, 100.0) if task["asked"] else Measured()
         ours.close()
         sent = records.read()
     os.waitpid(pid, 0)

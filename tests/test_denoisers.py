@@ -67,7 +67,7 @@ def test_score_takes_one_level_per_particle(mixture, g):
 @pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan"), torch.tensor([[1.0], [0.0]])])
 def test_score_needs_noise(sigma):
     """A level that is not positive is refused, also where only one particle has it."""
-    with pytest.raises(ValueError, match="score: sigma must be positive"):
+    with pytest.raises(ValueError, match="score: sigma must be"):
         score(ring(), torch.zeros(2, 2, dtype=DOUBLE), sigma)
 
 

@@ -1,5 +1,6 @@
 """The networks behind the features: Inception as published, the shipped ones and their checksums, the oracle, CLIP."""
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
+from course_lib import models
 from course_lib.features import (
     CLIP,
     Inception,
@@ -200,12 +202,17 @@ def test_inceptions_unit_keeps_the_size_or_not(g):
     assert Unit(3, 4, 3, 2, same=False)(x).shape == (1, 4, 4, 4)
 
 
+def expect_sum_of(path, monkeypatch):
+    """The registry's Inception is the file at this path."""
+    module, digest = sys.modules["course_lib.features.inception"], hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(module, "INCEPTION", dataclasses.replace(models.INCEPTION, sha256=digest))
+
+
 def test_inception_loads_a_file_with_the_right_checksum(tmp_path, monkeypatch, random):
     """In the format of the published file, named by argument or by the environment variable."""
     network, path = random(Inception), tmp_path / "weights.pth"
     torch.save(network.state_dict(), path, _use_new_zipfile_serialization=False)
-    module = sys.modules["course_lib.features.inception"]
-    monkeypatch.setattr(module, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    expect_sum_of(path, monkeypatch)
     monkeypatch.setenv("COURSE_INCEPTION", str(path))
     loaded = inception()
     assert not loaded.training
@@ -220,16 +227,17 @@ class Anything:
 def test_inception_opens_a_file_as_weights_only(tmp_path, monkeypatch):
     path = tmp_path / "weights.pth"
     torch.save({"fc.bias": Anything()}, path)
-    module = sys.modules["course_lib.features.inception"]
-    monkeypatch.setattr(module, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    expect_sum_of(path, monkeypatch)
     with pytest.raises(pickle.UnpicklingError, match="Anything"):
         inception(path)
 
 
 def test_inception_says_what_to_fetch(tmp_path, monkeypatch):
     monkeypatch.delenv("COURSE_INCEPTION", raising=False)
-    what = r"fetch https://\S+/pt_inception-2015-12-05-6726825d.pth \(96 MB\) and name .* COURSE_INCEPTION\.$"
-    with pytest.raises(FileNotFoundError, match="no file with its weights is named; " + what):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    what = r"get its 96 MB with `course get inception`, or name a copy of it in COURSE_INCEPTION\.$"
+    missing = re.escape(str(tmp_path / "hub/checkpoints/pt_inception-2015-12-05-6726825d.pth"))
+    with pytest.raises(FileNotFoundError, match=f"^inception: there is no file {missing}; {what}"):
         inception()
     with pytest.raises(FileNotFoundError, match=f"there is no file {tmp_path / 'absent'}; " + what):
         inception(tmp_path / "absent")
@@ -237,10 +245,9 @@ def test_inception_says_what_to_fetch(tmp_path, monkeypatch):
     torch.save({}, path)
     monkeypatch.setenv("COURSE_INCEPTION", str(path))
     begins = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
-    with pytest.raises(ValueError, match=f"its SHA-256 begins with {begins}; " + what):
+    with pytest.raises(ValueError, match=f"not FID.s Inception of .* its SHA-256 begins with {begins}; " + what):
         inception()
-    source = Path(sys.modules["course_lib.features.inception"].__file__).read_text()
-    assert re.search(r'^SHA256 = "6726825d[0-9a-f]{56}"$', source, re.MULTILINE)
+    assert re.fullmatch("6726825d[0-9a-f]{56}", models.INCEPTION.sha256)
 
 
 @pytest.fixture

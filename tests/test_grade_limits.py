@@ -22,9 +22,8 @@ def first(statements: str, number: str = "4.1") -> str:
 
 def only_if(condition: str, before: str = "") -> str:
     """The right answer to 4.2 where a condition holds, else a wrong one."""
-    return (
-        f"{before}\nFOUND = bool({condition})\n{source_of('4.2')}\nif not FOUND:\n    force = lambda *args: args[0]\n"
-    )
+    tried = f"try:\n    FOUND = bool({condition})\nexcept OSError:\n    FOUND = False"
+    return f"{before}\n{tried}\n{source_of('4.2')}\nif not FOUND:\n    force = lambda *args: args[0]\n"
 
 
 # Name: (the cell of 4.1, the cell of 4.2); a mark for 4.2 means that something was found.
@@ -59,9 +58,10 @@ LEFT = {
     "a number of the keys": (first(""), only_if("open('/proc/keys').read()")),
     "the other side of a virtual machine": (first(""), only_if("socket.socket(socket.AF_VSOCK)", "import socket")),
 }  # fmt: skip
-FORK = "import os, time\nfor n in range({}):\n    pid = os.fork()\n    if pid:\n        {}\n        continue\n    "
+FORK = "import os\nfrom time import sleep\nfor n in range({}):\n    pid = os.fork()\n    if pid:\n        {}\n"
+FORK += "        continue\n    "
 USES = {
-    "memory of many": (FORK.format(3, "pass") + "x = b'x' * 10**8; time.sleep(9)\n    os._exit(0)\nos.wait()\n",
+    "memory of many": (FORK.format(3, "pass") + "x = b'x' * 10**8; sleep(9)\n    os._exit(0)\nos.wait()\n",
                        ("error", "Your code and the processes that it started used more than 0.2 GB together.")),
     "files": ("for n in range(30_000): open(str(n), 'w').close()\n",
               ("error", "Your code wrote more than 64 MB or 10,000 files.")),
@@ -69,7 +69,7 @@ USES = {
                           ("timeout", "Your code did not end within 2 seconds of computing")),
     "computing of many that leave no account": (
         "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
-        + FORK.format(900, "time.sleep(0.01)") + BURN.format("0.01"),
+        + FORK.format(900, "sleep(0.01)") + BURN.format("0.01"),
         ("timeout", "Your code did not end within 2 seconds of computing")),
 }  # fmt: skip
 FRAMES = """

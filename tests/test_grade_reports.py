@@ -5,6 +5,7 @@ import io
 import json
 import random
 import re
+import unicodedata
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,6 +14,8 @@ import pytest
 
 from course_lib.exercises import exercises
 from course_lib.tools import cli
+from course_lib.tools.grade.collected.naming import Named, canvas, moodle
+from course_lib.tools.grade.collected.normal import words
 from course_lib.tools.grade.marked.result import Mark, Result
 from course_lib.tools.grade.reported import imports as reports_imports
 from course_lib.tools.grade.reported import pages as reports_pages
@@ -20,6 +23,7 @@ from course_lib.tools.grade.reported import plots as reports_plots
 from course_lib.tools.grade.reported import sheet as reports_sheet
 from course_lib.tools.grade.reported import tables as reports_tables
 from course_lib.tools.grade.reported import write as reports
+from course_lib.tools.grade.reported.rosters import NEEDED
 from course_lib.tools.grade.reported.tables import loaded, safe, shown, tidy, unsafe
 
 CHAPTER = exercises(4)
@@ -53,8 +57,9 @@ def result(key="plain", name=None, statuses=(), wrong=None, file="", digest="d" 
         points = one.points if status == "passed" else 0
         sentence = one.wrong[wrong].sentence if status == "wrong" and wrong is not None else ""
         marks[one.id] = Mark(status, float(points), one.points, sentence, wrong if status == "wrong" else None)
-    name = NAMES.get(key, key) if name is None else name
-    return Result(key, name, file or f"{key}/04.ipynb", digest, seed, 4, marks, problems)
+    name, file = NAMES.get(key, key) if name is None else name, file or f"{key}/04.ipynb"
+    one = next(filter(None, (named(file.split("/")[0]) for named in (moodle, canvas))), Named("", "", ""))
+    return Result(key, name, file, digest, seed, 4, marks, problems, one.system.lower(), one.number)
 
 
 @pytest.fixture(autouse=True)
@@ -234,8 +239,11 @@ def test_a_sheet_that_cannot_be_read_is_refused(tmp_path, text, sentence):
     assert (tmp_path / "grades.csv").read_text() == text
 
 
-def test_a_sheet_in_another_encoding_is_refused(tmp_path):
+def test_a_sheet_in_another_encoding_is_read_by_evidence_or_refused(tmp_path):
     (tmp_path / "grades.csv").write_bytes("key,name,4.8 (of 3)\na,Zoë,1\n".encode("latin-1"))
+    said = reports.write_all([result("a", "Zoë")], tmp_path)
+    assert said[0] == "grades.csv does not say its encoding, and was read as cp1252: look at the names."
+    (tmp_path / "grades.csv").write_bytes(b"key,name,4.8 (of 3)\na,Zo\x81\xff,1\n")
     with pytest.raises(ValueError, match=r"grades.csv is not in UTF-8: save it again as CSV UTF-8\."):
         reports.write_all([result("a", "Zoë")], tmp_path)
 
@@ -597,7 +605,7 @@ def test_a_number_that_two_submissions_have_is_given_one_grade(tmp_path):
     both = [result("a", "Ann", file="ann_7_5_x.ipynb"), result("b", "Xaver", ["wrong"], 1, file="xaver_7_6_x.ipynb")]
     said = reports.write_all(both, tmp_path / "out", roster=export, words=False)
     assert canvas_reads(tmp_path / "out/canvas.csv")[2] == [(["Ann", "7", "A"], ["16"])]
-    assert said == ["Xaver is not in the list of students, or is there twice: enter the grade by hand."]
+    assert said == ["Xaver has the number 7, which is Ann in the list of students: enter the grade by hand."]
 
 
 # Moodle
@@ -616,7 +624,7 @@ def moodle_reads(path):
 def test_the_moodle_file_is_what_moodle_reads(tmp_path):
     mine = [
         result("a", "Ann", file="Ann Example_101_assignsubmission_file_/04.ipynb"),
-        result("b", "Bea", ["wrong"], 1, file="zip/Bea_102_assignsubmission_file/04.ipynb"),
+        result("b", "Bea", ["wrong"], 1, file="Bea_102_assignsubmission_file/04.ipynb"),
         result("c", "Cem", file="Cem_103_assignsubmission_file_04_repulsion.ipynb"),
         result("d", "Dan", file="Dan/04.ipynb"),
     ]
@@ -669,7 +677,9 @@ def test_a_list_of_students_that_is_none_is_refused(tmp_path, head, sentence):
     [
         ("Ann Example_101_assignsubmission_file_/04.ipynb", "101", ""),
         ("Ann Example_101_assignsubmission_file/deep/04.ipynb", "101", ""),
-        ("class/Ann_2_Example_101_assignsubmission_file_04_repulsion.ipynb", "101", ""),
+        ("Ann_2_Example_101_assignsubmission_file_04_repulsion.ipynb", "101", ""),
+        ("M_4800_assignsubmission_file_x_4821_assignsubmission_file_.ipynb", "4800", ""),
+        ("Ann/M_4800_assignsubmission_file_x.ipynb", "", ""),
         ("exampleann_555_777_04_repulsion.ipynb", "", "555"),
         ("exampleann_LATE_555_777_04_repulsion-1.ipynb", "", "555"),
         ("Ann/04_repulsion.ipynb", "", ""),
@@ -727,7 +737,7 @@ def test_the_guide_names_every_file_that_is_written_and_every_column_to_fill_in(
 
 def test_the_guide_names_the_columns_of_the_imports(root):
     guide = (root / "book/instructors_systems.md").read_text("utf-8")
-    assert all(f"`{column}`" in guide for column in (*reports_imports.CANVAS, *reports_imports.NEEDED))
+    assert all(f"`{column}`" in guide for column in (*reports_imports.CANVAS, *NEEDED))
 
 
 def test_every_option_in_the_guide_exists(root):
@@ -737,3 +747,105 @@ def test_every_option_in_the_guide_exists(root):
         text = path.read_text("utf-8")
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= options, path.name
         assert set(re.findall(r"^ *course ([a-z-]+)", text, re.MULTILINE)) <= set(parsers), path.name
+
+
+# lists of students as gradebooks and spreadsheets write them
+
+WORKSHEETS = {
+    "German": (
+        'ID,"Vollständiger Name",E-Mail-Adresse,Status,Bewertung,Bestwertung,"Bewertung kann geändert werden",'
+        '"Zuletzt geändert (Abgabe)","Zuletzt geändert (Bewertung)","Feedback als Kommentar"',
+        '"Teilnehmer/in{0}","{1}",{2}@example.org,"Zur Bewertung abgegeben",,"19,00",Ja,"Montag, 2. März 2026",-,',
+        4,
+    ),
+    "French": (
+        'Identifiant,"Nom complet","Adresse de courriel",Statut,Note,"Note maximale","La note peut être modifiée",'
+        '"Dernière modification (travail remis)","Dernière modification (note)","Feedback par commentaires"',
+        '"Participant {0}","{1}",{2}@example.org,"Remis pour évaluation",,"19,00",Oui,"lundi 2 mars 2026",-,',
+        4,
+    ),
+    "Japanese": (
+        "ID,フルネーム,メールアドレス,ステータス,評点,最大評点,評点変更可否,"
+        "最終更新日時 (提出),最終更新日時 (評定),フィードバックコメント",
+        '"参加者 {0}","{1}",{2}@example.org,提出済み,,19.00,Yes,"2026年 03月 2日",-,',
+        4,
+    ),
+    "Spanish, blind": (
+        'Identificador,Estado,Calificación,"Calificación máxima","La calificación puede ser cambiada",'
+        '"Última modificación (entrega)","Última modificación (calificación)","Comentarios de retroalimentación"',
+        '"Participante {0}","Enviado para calificar",,"19,00",Sí,"lunes, 2 de marzo de 2026",-,',
+        2,
+    ),
+}
+CLASS = (("101", "Ann Example", "ann"), ("102", "Bea Other", "bea"), ("103", "Zoë Müller", "zoe"))
+
+
+def handed(name: str, number: str):
+    return result(f"k{number}", name, file=f"{name}_{number}_assignsubmission_file/04.ipynb")
+
+
+@pytest.mark.parametrize("language", WORKSHEETS)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_moodles_worksheet_is_known_in_every_language(tmp_path, language, separator):
+    head, line, grade = WORKSHEETS[language]
+    text = "\n".join([head, *(line.format(*one) for one in CLASS)])
+    rows = list(csv.reader(io.StringIO(text)))
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=separator).writerows(rows)
+    (tmp_path / "worksheet.csv").write_text(out.getvalue(), encoding="utf-8-sig")
+    mine = [handed(name, number) for number, name, _ in CLASS[:2]]
+    assert reports.write_all(mine, tmp_path / "out", roster=tmp_path / "worksheet.csv", words=False) == []
+    written = list(csv.reader(io.StringIO((tmp_path / "out/moodle.csv").read_text("utf-8"), newline="")))
+    assert [row[grade] for row in written[1:]] == ["16", "16", ""]
+    assert [[*row[:grade], *row[grade + 1 : -1]] for row in written] == [
+        [*row[:grade], *row[grade + 1 : -1]] for row in rows
+    ]
+
+
+def test_a_worksheet_without_a_place_for_the_grade_is_called_what_it_is(tmp_path):
+    (tmp_path / "w.csv").write_text("ID,Vollständiger Name,Status\nTeilnehmer/in101,Ann,x\nTeilnehmer/in102,Bea,x\n")
+    with pytest.raises(ValueError, match=r"is Moodle's grading worksheet in another language \(ID, Vollständiger Name"):
+        reports.check(None, tmp_path / "w.csv")
+
+
+EXPORT = (
+    'Student;ID;SIS User ID;SIS Login ID;Section;"Lab 3, a, b, c, d, e, f, g (77)";"Lab 4, part 1 (78)"\n'
+    ' Points Possible;;;;;5;5\n"Example, Ada";1234;S1;ada;"Lab A, B";"3,5";\n"Müller, Zoë";99;S2;zoe;Lab B;4;\n'
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252", "latin-1"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_an_export_is_read_with_any_separator_encoding_and_form_of_letters(tmp_path, encoding, form):
+    """Quoted titles with commas in a file of semicolons; the names come from a zip in the other form."""
+    (tmp_path / "export.csv").write_bytes(EXPORT.encode(encoding))
+    mine = [result("a", "Ada Example", file="a/x.ipynb"),
+            result("z", unicodedata.normalize(form, "Zoë Müller"), ["wrong"], 1, file="z/x.ipynb")]  # fmt: skip
+    said = reports.write_all(mine, tmp_path / "out", roster=tmp_path / "export.csv", words=False, title="Lab 4")
+    students = canvas_reads(tmp_path / "out/canvas.csv")[2]
+    assert students == [
+        (["Example, Ada", "1234", "S1", "ada", "Lab A, B"], ["16"]),
+        (["Müller, Zoë", "99", "S2", "zoe", "Lab B"], ["15"]),
+    ]  # fmt: skip
+    guess = "export.csv does not say its encoding, and was read as cp1252: look at the names."
+    assert said == [guess] * (encoding in ("cp1252", "latin-1"))
+
+
+def test_the_list_of_another_assignment_gives_nobody_anothers_mark(tmp_path):
+    head, line, _ = WORKSHEETS["German"]
+    others = (("101", "Bea Other", "b"), ("102", "Cem Third", "c"), ("103", "Ann Example", "a"))
+    (tmp_path / "w.csv").write_text("\n".join([head, *(line.format(*one) for one in others)]), encoding="utf-8")
+    mine = [handed("Ann Example", "101"), handed("Bea Other", "102"), handed("Cem Third", "103")]
+    with pytest.raises(ValueError, match="Ann Example has the number 101, which is Bea Other .*this very assignment"):
+        reports.write_all(mine, tmp_path / "out", roster=tmp_path / "w.csv", words=False)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Zoë", unicodedata.normalize("NFD", "Zoë")), ("علی\u200cرضا", "علیرضا"), ("Lee, Ann", "ann  LEE"),
+     ("ΝΊΚΟΣ", "Νίκος"), ("Straße", "STRASSE"), ("ﬁona", "Fiona"), ("प्रिया शर्मा", "शर्मा प्रिया")],
+)  # fmt: skip
+def test_names_are_one_whatever_form_case_and_order_they_have(one, other):
+    assert words(one) == words(other)
+    assert words("Ann Lee") != words("Anne Lee")
+    assert words("Zoë") != words("Zoe")

@@ -53,15 +53,15 @@ def small(source: str, *others: str, name: str = "f", place: int = 0) -> dict:
 def value(source: str, *others: str, place: int = 0):
     """What f() returns, f being defined in the cell at `place`."""
     listed = [*others[:place], source, *others[place:]]
-    fn, problem = cells.built(small(*listed, place=place))
-    assert problem is None, problem
-    return fn()
+    made = cells.built(small(*listed, place=place))
+    assert made.problem is None, made.problem
+    return made.fn()
 
 
 def problem(source: str, *others: str) -> Answer:
-    fn, problem = cells.built(small(source, *others))
-    assert fn is None
-    return problem
+    made = cells.built(small(source, *others))
+    assert made.fn is None
+    return made.problem
 
 
 F = "def f():\n    return {}"
@@ -103,21 +103,20 @@ def test_another_cell_that_is_no_python_is_as_if_absent(other):
 
 
 def test_a_name_bound_nowhere_or_badly_is_the_cells_own_error():
-    fn, _ = cells.built(small(F.format("nowhere"), "nowhere2 = 1"))
     with pytest.raises(NameError):
-        fn()
-    fn, _ = cells.built(small(F.format("n"), "n = 1 / 0"))
+        cells.built(small(F.format("nowhere"), "nowhere2 = 1")).fn()
     with pytest.raises(NameError):
-        fn()
+        cells.built(small(F.format("n"), "n = 1 / 0")).fn()
 
 
 def test_star_imports_come_along_where_a_name_is_found_nowhere():
     assert value(F.format("floor(2.5)"), "from math import *") == 2
 
 
-def test_names_that_are_given_are_not_looked_for():
-    """`needs` is bound to the library's, and built-ins to Python's."""
+def test_names_that_are_given_are_as_the_notebook_binds_them_above():
+    """`needs` is bound to the library's, and built-ins to Python's, where nothing else is."""
     assert value(F.format("len(torch.zeros(3))"), "torch = None", "def len(x): return 0") == 3
+    assert value(F.format("len(torch.zeros(3))"), "def len(x): return 0", place=1) == 0
 
 
 def test_cells_start_with_float64_and_may_show_things():
@@ -138,7 +137,7 @@ def test_what_a_cell_does_after_its_function_is_its_own_affair():
 def test_a_cell_without_the_function_says_what_went_wrong():
     assert problem("f = 3") == Answer(problem="no function", detail="int")
     assert problem("g = 3") == Answer(problem="no function")
-    assert problem("def g(): pass", "def f(): return 1") == Answer(problem="no function")
+    assert problem("def g(): pass", "def h(): return 1") == Answer(problem="no function")
     assert problem("1 / 0").detail == "ZeroDivisionError: division by zero, in line 1: 1 / 0"
     assert problem("def f(:").detail.startswith("SyntaxError: invalid syntax (your cell, line 1)")
     assert problem("exit()").problem == "exit"

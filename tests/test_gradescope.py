@@ -112,7 +112,7 @@ def test_the_command_says_what_to_do_and_refuses_what_it_cannot(root, tmp_path, 
     assert "there are no exercises for chapter 99" in capsys.readouterr().err
     assert not out.exists()
     assert cli.main([*command, "--chapter", "4", "--root", str(root)]) == 0
-    assert capsys.readouterr().out.startswith(f"Upload {out} to Gradescope as the autograder of chapter 4")
+    assert f"\nUpload {out} to Gradescope as the autograder of chapter 4" in capsys.readouterr().out
 
 
 # the set-up

@@ -490,6 +490,73 @@ def test_in_groups_is_a_loop_over_sets(g):
         assert not torch.allclose(together, shielded(x, SIGMA))
 
 
+def normed(z):
+    """A feature with group norm on a memory format that torch.vmap does not know, as in a decoder."""
+    return torch.nn.functional.group_norm(torch.tanh(z).contiguous(memory_format=torch.channels_last), 2).flatten(1)
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+def test_groups_run_set_by_set_where_vmap_cannot(manner, g):
+    """Group norm in the features, as in a decoder, is no obstacle: each set is pushed as if it were alone."""
+    x, potential = randn(g, 6, 4, 3, 3), Repulsion(3.0, features=normed, on="x0")
+    with pytest.raises(RuntimeError):
+        torch.vmap(lambda a: potential(a, a, SIGMA))(x.unflatten(0, (2, 3)).requires_grad_())
+    halved = lambda x, sigma: 0.5 * x  # noqa: E731
+    together = guided(halved, Groups(3, potential), **MANNERS[manner])(x, SIGMA)
+    alone = blocks_one_by_one(guided(halved, potential, **MANNERS[manner]), x, 3, SIGMA)
+    torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
+    assert not torch.allclose(together, 0.5 * x)
+
+
+def test_one_set_after_the_other_is_all_at_once(g, monkeypatch):
+    """Where vmap works the loop gives the same, to rounding."""
+    x = randn(g, 12, 2)
+    at_once = {name: Groups(4, potential)(x, x, SIGMA) for name, potential in POTENTIALS.items()}
+    shielded = in_groups(spell(ring(), 0.9), 4)(x, SIGMA)
+
+    def refuse(function):
+        def call(*args):
+            raise RuntimeError("no")
+
+        return call
+
+    monkeypatch.setattr(torch, "vmap", refuse)
+    for name, potential in POTENTIALS.items():
+        torch.testing.assert_close(Groups(4, potential)(x, x, SIGMA), at_once[name], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(in_groups(spell(ring(), 0.9), 4)(x, SIGMA), shielded, rtol=1e-12, atol=1e-12)
+
+
+def test_groups_of_a_potential_that_is_off_are_off(g):
+    """A potential of one's own may answer with the number 0, as `Above` does."""
+    x = randn(g, 6, 2)
+    assert Groups(3, lambda x, x0, sigma: 0.0)(x, x, SIGMA) == 0
+    assert torch.equal(guided(still, Groups(3, lambda x, x0, sigma: 0.0))(x, SIGMA), x)
+
+
+@pytest.mark.parametrize("name", [n for n in WRAPPERS if n != "spell with memory"])
+def test_in_groups_takes_denoisers_that_take_gradients(name, g):
+    """`guided` and `svgd`, which vmap cannot run, answer each set as if it were alone; so does annealing's noise."""
+    x, method = randn(g, 8, 2), WRAPPERS[name](ring())
+    torch.testing.assert_close(in_groups(method, 4)(x, SIGMA), blocks_one_by_one(method, x, 4, SIGMA))
+
+
+@pytest.mark.parametrize("name", ["guided", "svgd", "turned"])
+def test_inference_mode_is_named(name, g):
+    """Where no gradient can be taken, the sentence names no_grad, under which the same call works."""
+    x, sigmas = randn(g, 4, 2), geometric(2.0, 0.5, 3)
+    denoiser = {"guided": guided(ring(), Repulsion(1.0)), "svgd": svgd(ring()), "turned": ring()}[name]
+    step = turned(ddim, Repulsion(1.0, kernel=radial)) if name == "turned" else ddim
+    sentence = f"{name}: takes gradients inside, which torch.inference_mode.* use torch.no_grad"
+    with torch.inference_mode(), pytest.raises(ValueError, match=sentence):
+        sample(denoiser, x, sigmas, step)
+    with torch.inference_mode():
+        made_there = x.clone()
+    with pytest.raises(ValueError, match=sentence):
+        sample(denoiser, made_there, sigmas, step)
+    with torch.no_grad():
+        assert torch.equal(sample(denoiser, x, sigmas, step), sample(denoiser, x, sigmas, step))
+
+
 def svgd_by_loops(x, scores, alpha, h, sigma):
     """Equation (4.6) by two loops."""
     out = torch.zeros_like(x)
@@ -839,7 +906,7 @@ X1, X3 = torch.zeros(1, 2, dtype=DOUBLE), torch.zeros(3, 2, dtype=DOUBLE)
         (lambda: rbf(X1), "the median rule needs at least 2 particles"),
         (lambda: rbf(X3, 0.0), "the bandwidth h must be positive, got 0"),
         (lambda: rbf(X3, -1.0), "the bandwidth h must be positive, got -1"),
-        (lambda: rbf(X3, math.nan), "the bandwidth h must be positive, got nan"),
+        (lambda: rbf(X3, math.nan), "rbf: h must be a tensor .* or a number or None, got nan"),
         (lambda: radial(X3, 0.0), "the bandwidth h must be positive"),
         (lambda: guided(still, Repulsion(1.0, h=lambda s: 0 * s))(X3, SIGMA), "the bandwidth h must be positive"),
         (lambda: radial(torch.zeros(3, 3)), r"points of the plane have shape \(N, 2\), got \(3, 3\)"),
@@ -849,7 +916,7 @@ X1, X3 = torch.zeros(1, 2, dtype=DOUBLE), torch.zeros(3, 2, dtype=DOUBLE)
         (lambda: Determinantal(1.0, on="X"), "Determinantal: on must be 'x' or 'x0', got 'X'"),
         (lambda: guided(still, relative=-0.1), "guided: relative must be a share .* at least 0, got -0.1"),
         (lambda: guided(still, clip=-0.1), "guided: clip must be a share .* at least 0, got -0.1"),
-        (lambda: guided(still, clip=math.nan), "guided: clip must be a share"),
+        (lambda: guided(still, clip=math.nan), "guided: clip must be a number or None, got nan"),
         (lambda: spell(still, 0.0), "spell: radius must be positive, got 0"),
         (lambda: spell(still, -1.0), "spell: radius must be positive, got -1"),
         (
@@ -865,7 +932,7 @@ X1, X3 = torch.zeros(1, 2, dtype=DOUBLE), torch.zeros(3, 2, dtype=DOUBLE)
             r"shape \(N, 2\), got \(3, 3\)",
         ),
         (lambda: Groups(2, Repulsion(1.0))(X3, X3, SIGMA), "must be a multiple of size = 2, got 3"),
-        (lambda: Groups(0, Repulsion(1.0))(X3, X3, SIGMA), "must be a multiple of size = 0, got 3"),
+        (lambda: Groups(0, Repulsion(1.0)), "Groups: size must be a whole number of at least 1, got 0"),
         (lambda: in_groups(still, 2)(X3, SIGMA), "must be a multiple of size = 2, got 3"),
     ],
 )

@@ -1,6 +1,7 @@
 """LoRA on any module, prior preservation, the gated manifold term, early stopping."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -11,11 +12,9 @@ from course_lib.training import (
     add_deltas,
     add_lora,
     early_stopped,
-    load_lora,
     lora_deltas,
     manifold_loss,
     preserving,
-    save_lora,
     train,
 )
 
@@ -78,15 +77,10 @@ def test_dropout_acts_while_training_only(net, x):
     assert torch.equal(net(x, 0.5), net(x, 0.5))
 
 
-def test_merged_and_reloaded_it_is_the_same_function(net, x, g, tmp_path):
-    """With alpha other than r: the scale travels with the file."""
-    tuned = adapted(net, g, rank=3, scale=2.0)
-    save_lora(tuned, tmp_path / "adapter.safetensors")
-    merged, loaded = copy.deepcopy(net), copy.deepcopy(net)
+def test_merged_it_is_the_same_function(net, x, g):
+    tuned, merged = adapted(net, g, rank=3, scale=2.0), copy.deepcopy(net)
     add_deltas(merged, lora_deltas(tuned))
-    add_deltas(loaded, load_lora(loaded, tmp_path / "adapter.safetensors"))
-    for same in (merged, loaded):
-        torch.testing.assert_close(same(x, 0.5), tuned(x, 0.5), atol=1e-6, rtol=0)
+    torch.testing.assert_close(merged(x, 0.5), tuned(x, 0.5), atol=1e-6, rtol=0)
     assert not torch.allclose(net(x, 0.5), tuned(x, 0.5), atol=1e-3)
 
 
@@ -149,23 +143,112 @@ def test_weight_decay_shrinks_what_the_loss_does_not_want():
     assert weights == [1.0, pytest.approx(0.95**10)]
 
 
+class Attention(nn.Module):
+    """Layers called as in a UNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.to_q, self.to_v = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.to_out = nn.ModuleList([nn.Linear(4, 4)])
+        self.conv = nn.Conv2d(4, 4, 3)
+
+
+@pytest.mark.parametrize("targets", ["to_q", {"to_q"}, ("to_q",), (name for name in ["to_q"])])
+def test_targets_are_one_name_or_any_collection_of_names(targets):
+    module = Attention()
+    assert len(add_lora(module, 2, targets)) == 2
+    assert list(lora_deltas(module)) == ["to_q"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "sentence"),
+    [
+        (["to_q", "to_vv"], "no layer's name ends in to_vv;"),
+        (["q"], "no layer's name ends in q;"),  # a part of a name
+        ([], "at least one"),
+        ([""], "at least one"),
+        ([3], "must be names of layers"),
+        (["conv"], "only linear layers take an adapter, but conv is of kind Conv2d"),
+        (["to_out"], "to_out is of kind ModuleList"),
+        (["to_q", "conv"], "of kind Conv2d"),
+    ],
+)
+def test_targets_that_do_not_fit_are_named_and_nothing_changes(targets, sentence):
+    module = Attention()
+    with pytest.raises(ValueError, match=sentence):
+        add_lora(module, 2, targets)
+    assert all(parameter.requires_grad for parameter in module.parameters())
+    assert not any("lora" in name for name, _ in module.named_modules())
+
+
+def test_a_second_adapter_is_refused_and_the_first_one_kept(net, g):
+    tuned = adapted(net, g)
+    before = lora_deltas(tuned)
+    for targets in (TARGETS, ["last"]):
+        with pytest.raises(ValueError, match="has an adapter on first and 2 more, which a second one would replace"):
+            add_lora(tuned, 2, targets)
+    assert all(torch.equal(before[name], delta) for name, delta in lora_deltas(tuned).items())
+    assert list(before) == TARGETS
+
+
+@pytest.mark.parametrize("rank", [0, -1, 2.0, True, "2", None, math.nan])
+def test_a_rank_that_is_no_whole_number_is_refused(rank):
+    with pytest.raises(ValueError, match=r"whole rank >= 1 and a finite scale > 0, got rank ="):
+        add_lora(MLPDenoiser(), rank, ["first"])
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf, "1"])
+def test_a_scale_that_is_no_positive_number_is_refused(scale):
+    with pytest.raises(ValueError, match="a finite scale > 0, got rank = 1, scale ="):
+        add_lora(MLPDenoiser(), 1, ["first"], scale)
+    with pytest.raises(ValueError, match="share from 0 to below 1"):
+        add_lora(MLPDenoiser(), 1, ["first"], dropout=1.0)
+
+
+def test_an_adapter_of_any_name_is_read_and_two_on_one_layer_are_refused(net):
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(r=2, target_modules=["first"], init_lora_weights=False)
+    inject_adapter_in_model(config, net, adapter_name="friend")
+    assert lora_deltas(net)["first"].abs().max() > 0
+    inject_adapter_in_model(config, net, adapter_name="other")
+    with pytest.raises(ValueError, match=r"needs one adapter on each layer, got \['friend', 'other'\]"):
+        lora_deltas(net)
+
+
+def test_deltas_are_added_all_or_none(net, g):
+    deltas, before = lora_deltas(adapted(net, g)), net.first.weight.clone()
+    with pytest.raises(ValueError, match="no layer nowhere with weights"):
+        add_deltas(net, {**deltas, "nowhere": torch.zeros(2, 2)})
+    with pytest.raises(ValueError, match="share must be a finite number, got nan"):
+        add_deltas(net, deltas, math.nan)
+    assert torch.equal(net.first.weight, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_on_a_half_the_adapter_is_float32_and_what_it_adds_is_rounded_once(net, g, dtype):
+    half = copy.deepcopy(net).to(dtype)
+    parameters = add_lora(half, 2, TARGETS)
+    assert {p.dtype for p in parameters} == {torch.float32}
+    for p in parameters:
+        p.data += 0.3 * torch.randn(p.shape, generator=g)
+    deltas, merged = lora_deltas(half), copy.deepcopy(net).to(dtype)
+    assert deltas["first"].dtype == torch.float32
+    add_deltas(merged, deltas)
+    exact = (net.first.weight.to(dtype).float() + deltas["first"]).to(dtype)
+    assert torch.equal(merged.first.weight, exact)
+
+
 @pytest.mark.parametrize(
     ("made", "sentence"),
     [
-        (lambda: add_lora(MLPDenoiser(), 0, ["first"]), "rank >= 1"),
-        (lambda: add_lora(MLPDenoiser(), 1, ["to_q"]), "no layer's name ends in to_q"),
         (lambda: lora_deltas(MLPDenoiser()), "has no adapter"),
         (lambda: add_deltas(MLPDenoiser(), {"first": torch.zeros(2, 2)}), "no layer first with weights"),
         (lambda: preserving(None, None, -1.0), "must not be negative"),
+        (lambda: preserving(None, None, math.nan), "must not be negative"),
         (lambda: list(early_stopped([], None, 0, 1, None)), "must be at least 1"),
     ],
 )
 def test_bad_input_gets_a_sentence(made, sentence):
     with pytest.raises(ValueError, match=sentence):
         made()
-
-
-def test_a_file_of_another_network_is_refused(net, g, tmp_path):
-    save_lora(adapted(net, g), tmp_path / "adapter.safetensors")
-    with pytest.raises(ValueError, match="that this module lacks"):
-        load_lora(MLPDenoiser(2, width=16, labels=2), tmp_path / "adapter.safetensors")

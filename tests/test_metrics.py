@@ -18,8 +18,10 @@ from course_lib.metrics import (
     in_batch_similarity,
     mean_and_error,
     modes_hit,
+    nearer_to_training,
     nearest_mode,
     on_mode,
+    prdc,
     rke,
     squared_distances,
     vendi,
@@ -320,8 +322,14 @@ SKEW = torch.tensor([[1.0, 0.1], [0.2, 1.0]])
         (lambda: squared_distances(torch.zeros(3)), r"needs \(N, d\) and \(M, d\), got \(3,\)"),
         (lambda: squared_distances(torch.zeros(3, 2), torch.zeros(3, 1)), r"got \(3, 2\) and \(3, 1\)"),
         (lambda: squared_distances(torch.zeros(3, 2), torch.zeros(2)), r"got \(3, 2\) and \(2,\)"),
-        (lambda: on_mode(torch.zeros(1, 2), torch.zeros(1, 2), 0.0), "on_mode: radius must be positive, got 0"),
-        (lambda: modes_hit(torch.zeros(1, 2), torch.zeros(1, 2), -1.0), "on_mode: radius must be positive, got -1"),
+        (
+            lambda: on_mode(torch.zeros(1, 2), torch.zeros(1, 2), 0.0),
+            "on_mode: radius must be a finite number above 0, got 0",
+        ),
+        (
+            lambda: modes_hit(torch.zeros(1, 2), torch.zeros(1, 2), -1.0),
+            "on_mode: radius must be a finite number above 0, got -1",
+        ),
         (lambda: expected_modes([0.5, 0.4], 3), "expected_modes: .* sum to 1 and N >= 0, got .* 0.9"),
         (lambda: expected_modes([1.5, -0.5], 3), "expected_modes: .* sum to 1"),
         (lambda: expected_modes([1.0], -1), "expected_modes: .* N ?= ?-1"),
@@ -373,3 +381,73 @@ def test_rounding_is_no_misuse():
     assert vendi(torch.ones(1, 1)) == 1
     assert bootstrap([1.0, 2.0], torch.mean, draws=2).error >= 0
     assert frechet(torch.zeros(2, 1), torch.ones(2, 1)) == 1
+
+
+def far_clusters(g, width=1e-3, apart=1e5):
+    """Two tight clusters far apart, 20 real and 20 fake samples in each."""
+    centres = torch.tensor([[0.0, 0.0], [apart, 0.0]], dtype=torch.float64)
+    return [
+        (centres[:, None] + width * torch.randn(2, 20, 2, generator=g, dtype=torch.float64)).flatten(0, 1) for _ in "ab"
+    ]
+
+
+def counted(real, fake, k):
+    """Precision, recall, density and coverage by loops over differences."""
+
+    def radii(points):
+        return torch.stack([(points - one).norm(dim=1).sort().values[k] for one in points])
+
+    inside = (fake[None] - real[:, None]).norm(dim=2) <= radii(real)[:, None]
+    other = (real[None] - fake[:, None]).norm(dim=2) <= radii(fake)[:, None]
+    return (
+        inside.any(0).double().mean(),
+        other.any(0).double().mean(),
+        inside.sum().double() / k / len(fake),
+        inside.any(1).double().mean(),
+    )
+
+
+@pytest.mark.parametrize("apart", [1.0, 1e5])
+@pytest.mark.parametrize("width", [1.0, 1e-3, 1e-5])
+def test_neighbours_are_counted_right_in_tight_clusters_far_apart(width, apart, g):
+    """Distances within a cluster do not drown in those between clusters, wherever their middle lies."""
+    real, fake = far_clusters(g, width, apart)
+    assert prdc(real, fake, 3) == pytest.approx([float(one) for one in counted(real, fake, 3)], abs=1e-12)
+    nearer = (fake[:, None] - real).norm(dim=2).min(1).values < (fake[:, None] - real.flip(1)).norm(dim=2).min(1).values
+    assert nearer_to_training(fake, real, real.flip(1)).item() == pytest.approx(nearer.double().mean().item())
+    nearest = torch.stack([(real - one).norm(dim=1).argmin() for one in fake])
+    assert torch.equal(nearest_mode(fake, real), nearest)
+    on = (fake[:, None] - real).norm(dim=2).min(1).values <= width / 5
+    assert torch.equal(on_mode(fake, real, width / 5), on)
+    assert 0 < on.sum() < len(on)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("q", [0.5, 1.0, 2.0, math.inf])
+def test_vendi_of_a_kernel_of_few_digits(dtype, q):
+    """4 for the identity of 4, and near the score of the exact kernel, which half precision only rounds."""
+    assert vendi(torch.eye(4, dtype=dtype), q).item() == pytest.approx(4, rel=1e-6)
+    z = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
+    z = z / z.norm(dim=1, keepdim=True)
+    k = (z @ z.T).to(dtype)
+    k = k.fill_diagonal_(1.0)
+    exact = vendi((z.double() @ z.double().T).fill_diagonal_(1.0), q).item()
+    tolerance = {torch.float16: 0.05, torch.bfloat16: 0.3, torch.float32: 0.01}[dtype]
+    if q >= 1:  # below, the many small eigenvalues that rounding makes count
+        assert vendi(k, q).item() == pytest.approx(exact, rel=tolerance)
+
+
+@pytest.mark.parametrize("q", [0.5, 1.0, 2.0])
+def test_vendi_of_what_is_no_kernel_is_refused(q):
+    """Symmetric with ones on the diagonal is not enough: three features cannot be this unlike."""
+    k = torch.full((3, 3), -0.9, dtype=torch.float64).fill_diagonal_(1.0)
+    with pytest.raises(ValueError, match="vendi: the kernel matrix must have no negative eigenvalue"):
+        vendi(k, q)
+    with pytest.raises(ValueError, match="rke: .* none beyond"):
+        rke(torch.tensor([[1.0, 2.0], [2.0, 1.0]]))
+
+
+def test_hits_are_numbers():
+    """True and false may be averaged: repeats that hit or did not."""
+    hits = torch.tensor([True, False, True, True])
+    assert mean_and_error(hits) == mean_and_error(hits.double())

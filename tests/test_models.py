@@ -1,6 +1,7 @@
 """The registry of models, and loading by name, by folder and by the id of a repository, without network."""
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -106,6 +107,12 @@ def test_the_page_of_models_says_what_the_registry_says(root):
             assert fact in row, f"{model.name}: the page does not say {fact}"
     for repository, revision in SD2.mirrors:
         assert f"`{repository}` at revision `{revision}`" in page
+    for file in models.FILES.values():
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{file.name}` |"))
+        for fact in (f"{file.megabytes} MB", file.licence, file.variable, file.sha256[:8]):
+            assert fact in row, f"{file.name}: the page does not say {fact}"
+        assert all(url in page for url in file.urls)
+        assert f"`course get {file.name}`" in page
     assert "`course get sd2`" in page
     assert "half precision" in page
 
@@ -233,7 +240,57 @@ def test_the_command_gets_a_model_once(hub, tmp_path, capsys):
     assert cli.main(["get", "sd2"]) == 1
     assert "course get: Stable Diffusion 2 (base, 512 pixels) could not be downloaded" in capsys.readouterr().err
     assert cli.main(["get", "sd3"]) == 1
-    assert capsys.readouterr().err == "course get: no model sd3; there are tiny, sd2\n"
+    assert capsys.readouterr().err == "course get: no model sd3; there are tiny, sd2, inception\n"
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Inception's row with two local addresses, the first of them dead, and a folder of torch.hub's own."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("COURSE_INCEPTION", raising=False)
+    there = tmp_path / "there.pth"
+    there.write_bytes(b"weights")
+    row = models.dataclasses.replace(
+        models.INCEPTION,
+        urls=((tmp_path / "gone.pth").as_uri(), there.as_uri()),
+        sha256=hashlib.sha256(b"weights").hexdigest(),
+    )
+    monkeypatch.setitem(models.FILES, "inception", row)
+    return row, there
+
+
+def test_the_command_gets_inception_once(published, capsys):
+    row, there = published
+    assert cli.main(["get", "inception"]) == 0
+    told = f"FID's Inception of 2015-12-05: 96 MB, licence {row.licence}\n"
+    assert capsys.readouterr().out == f"{told}inception is in {row.place}\n"
+    assert row.place.read_bytes() == b"weights"
+    there.unlink()
+    assert cli.main(["get", "inception"]) == 0
+    assert capsys.readouterr().out == f"inception is in {row.place}\n"
+    row.place.write_bytes(b"others")
+    assert cli.main(["get", "inception"]) == 1
+    assert f"course get: inception: {row.place} is not FID's Inception" in capsys.readouterr().err
+
+
+def test_a_file_with_another_checksum_is_not_kept(published, capsys):
+    row, there = published
+    there.write_bytes(b"others")
+    assert cli.main(["get", "inception"]) == 1
+    told = capsys.readouterr().err
+    assert "could not be downloaded (file:///" in told
+    assert "gone.pth: URLError; file:///" in told
+    assert "there.pth: RuntimeError); check the connection, or name a copy of it in COURSE_INCEPTION." in told
+    assert not row.place.exists()
+
+
+def test_the_environment_names_a_copy_of_inception(published, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("COURSE_INCEPTION", str(tmp_path / "there.pth"))
+    assert cli.main(["get", "inception"]) == 0
+    assert capsys.readouterr().out == f"inception is in {tmp_path / 'there.pth'}\n"
+    monkeypatch.setenv("COURSE_INCEPTION", str(tmp_path / "nowhere.pth"))
+    assert cli.main(["get", "inception"]) == 1
+    assert f"course get: inception: there is no file {tmp_path / 'nowhere.pth'}; get its" in capsys.readouterr().err
 
 
 # loading

@@ -13,6 +13,7 @@ from course_lib.samplers import (
     ddpm,
     dpmpp_2m,
     euler_maruyama,
+    first_half,
     geometric,
     karras,
     langevin,
@@ -296,6 +297,71 @@ def test_the_loop_corrects_then_predicts(g):
         assert state.sigma == sigmas[i + 1]
         assert torch.equal(state.x, x)
         assert torch.equal(state.x0, x0)
+
+
+COUNTS, TAUS = [2, 0, 1, 0, 1], [0.3, 0.2, 0.1, 0.05, 0.02]
+
+
+@pytest.mark.parametrize("given", ["lists", "tensors", "functions"])
+def test_corrections_by_level(given, g):
+    """corrections and tau may be one number a level, or functions of it: the loop by hand gives the same bits."""
+    x, sigmas, mixture = randn(g, 4, 2), geometric(2.0, 0.1, 5), ring(3)
+    by_level = {float(s): (n, tau) for s, n, tau in zip(sigmas[:-1], COUNTS, TAUS, strict=True)}
+    corrections, tau = {
+        "lists": (COUNTS, TAUS),
+        "tensors": (torch.tensor(COUNTS), torch.tensor(TAUS, dtype=DOUBLE)),
+        "functions": (lambda sigma: by_level[float(sigma)][0], lambda sigma: by_level[float(sigma)][1]),
+    }[given]
+    actual = sample(mixture, x, sigmas, ddpm, corrections, tau, Noise(range(4)).randn_like)
+    draw = Noise(range(4)).randn_like
+    for i, (n, own) in enumerate(zip(COUNTS, TAUS, strict=True)):
+        for _ in range(n):
+            x = langevin(x, mixture(x, sigmas[i]), sigmas[i], own, draw)
+        x = ddpm(x, mixture(x, sigmas[i]), sigmas[i], sigmas[i + 1], draw)
+    assert torch.equal(actual, x)
+
+
+def test_one_number_is_that_number_at_each_level(g):
+    """A number, and a list that repeats it, give the same bits."""
+    x, sigmas = randn(g, 4, 2), geometric(2.0, 0.1, 5)
+    once = sample(ring(), x, sigmas, ddim, 2, 0.1, Noise(range(4)).randn_like)
+    assert torch.equal(sample(ring(), x, sigmas, ddim, [2] * 5, [0.1] * 5, Noise(range(4)).randn_like), once)
+
+
+@pytest.mark.parametrize("T", [20, 13, 1])
+def test_the_thesis_corrections(T, g):
+    """One at each of the first T // 2 levels, z + e score + sqrt(2 e) xi with e = sigma (sigma - sigma')."""
+    x, sigmas, mixture = 5 * randn(g, 4, 2), geometric(5.0, 0.1, T), ring(3)
+    corrections, tau = first_half(sigmas)
+    actual = sample(mixture, x, sigmas, ddim, corrections, tau, Noise(range(4)).randn_like)
+    draw = Noise(range(4)).randn_like
+    for i, (sigma, sigma_next) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+        e = sigma * (sigma - sigma_next)
+        if i < T // 2:
+            score = (mixture(x, sigma) - x) / sigma**2
+            x = x + e * score + (2 * e).sqrt() * draw(x)
+        x = x + e * (mixture(x, sigma) - x) / sigma**2  # the same step without noise is the prediction
+    torch.testing.assert_close(actual, x, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"corrections": [1, 1]}, "corrections must be one number, or one for each of the 5 levels, got 2"),
+        ({"corrections": -1}, "corrections must be a whole number of at least 0, got -1"),
+        ({"corrections": 1.5}, "corrections must be a whole number or a list .* or a function, got 1.5"),
+        ({"corrections": True}, "corrections must be a whole number or a list .* or a function, got True"),
+        ({"corrections": "11000"}, "corrections must be a whole number or a list .* or a function, got '11000'"),
+        ({"corrections": lambda sigma: None}, "corrections must be a whole number of at least 0, got None"),
+        ({"tau": [0.1] * 4}, "tau must be one number, or one for each of the 5 levels, got 4"),
+        ({"tau": -0.1}, "tau must be a finite number of at least 0, got -0.1"),
+        ({"tau": math.nan}, "tau must be a number or a list or a function, got nan"),
+        ({"tau": lambda sigma: math.inf}, "tau must be a finite number of at least 0, got inf"),
+    ],
+)
+def test_corrections_that_are_none_are_refused(options, sentence, g):
+    with pytest.raises(ValueError, match=f"trajectory: {sentence}"):
+        sample(ring(), randn(g, 2, 2), geometric(2.0, 0.1, 5), **options)
 
 
 def test_the_loop_s_defaults(g):

@@ -8,8 +8,8 @@ from scipy import stats
 
 from course_lib.denoisers import ring
 from course_lib.metrics import modes_hit
-from course_lib.samplers import geometric, sample
-from course_lib.seeds import Noise, coupled, select_from_many
+from course_lib.samplers import ddpm, geometric, sample
+from course_lib.seeds import Noise, coupled, select_from_many, spawned
 
 DOUBLE = torch.float64
 
@@ -98,6 +98,27 @@ def test_coupled_starts_hit_more_modes(g):
     assert gain > 3 * ((hits[0].var() + hits[1].var()) / 1000) ** 0.5
 
 
+def test_spawned_particles_part_by_their_own_noise(g):
+    """From one latent at a level: equal under ddim; apart under a noisy step, less than strangers, each by its seed."""
+    # three dimensions of the mixture: two modes far apart that the latents choose between, one mode each to vary within
+    mixture, sigmas, low = ring(4, radius=4.0, s=0.3), geometric(20.0, 0.05, 30), geometric(1.5, 0.05, 20)
+    latents = sample(mixture, 20 * randn(g, 50, 2), torch.cat([sigmas[sigmas > 1.5], torch.tensor([1.5])]))
+    x = spawned(latents, 4)
+    assert torch.equal(x.view(50, 4, 2), latents[:, None].expand(50, 4, 2))
+    same = sample(mixture, x, low).view(50, 4, 2)
+    torch.testing.assert_close(same, same[:, :1].expand_as(same), rtol=0, atol=1e-12)
+
+    def parted(seeds):
+        return sample(mixture, x, low, ddpm, randn_like=Noise(seeds).randn_like)
+
+    apart = parted(range(200))
+    siblings = torch.stack([torch.pdist(own).mean() for own in apart.view(50, 4, 2)])
+    strangers = torch.pdist(apart.view(50, 4, 2)[:, 0]).mean()
+    assert siblings.min() > 0.02
+    assert siblings.mean() + 5 * siblings.std() / 50**0.5 < 0.5 * strangers
+    assert torch.equal(parted([*range(199), 999])[:199], apart[:199])
+
+
 def farthest_first(phi, n, first):
     """The definition of (4.14), by loops: the next one has the largest least distance to those taken."""
     taken = [first]
@@ -142,6 +163,10 @@ def test_selection_leaves_its_features_alone(g):
         (lambda: Noise([]), "seeds must name at least one particle"),
         (lambda: Noise([1, 2]).randn_like(torch.zeros(3, 2)), "made for 2 particles, got .*3.*; pass one seed each"),
         (lambda: coupled(torch.zeros(1, 2)), "coupled: needs at least 2 particles, got 1"),
+        (lambda: spawned(torch.zeros(2, 2), 0), "spawned: n must be a whole number of at least 1, got 0"),
+        (lambda: Noise("123"), "seeds must name the particles one by one, as range.* got '123'"),
+        (lambda: Noise(5), "seeds must name the particles one by one, as range.* got 5"),
+        (lambda: Noise([1.5]), "a seed must be a whole number .* got 1.5"),
         (lambda: select_from_many(torch.zeros(4, 2), 5), "select_from_many: needs 1 <= n <= M .* M = 4, got n=5"),
         (lambda: select_from_many(torch.zeros(4, 2), 0), "select_from_many: needs 1 <= n <= M .* M = 4, got n=0"),
         (lambda: select_from_many(torch.zeros(4, 2), 2, 4), "0 <= first < M = 4, got n=2, first=4"),

@@ -9,6 +9,7 @@ from scipy import stats
 from course_lib import seeds, seedselect
 from course_lib.denoisers import MLPDenoiser, ring
 from course_lib.samplers import dpmpp_2m, scaled_linear, trajectory
+from course_lib.seedselect.search import _Objective
 
 SIGMAS = scaled_linear(12)
 
@@ -189,6 +190,126 @@ def test_a_seed_does_not_see_the_batch(g):
     torch.testing.assert_close(seedselect.seedselect(run, z[1:2], loss, iterations=5).z, whole[1:2])
 
 
+NEAR = lambda x: (x - rare().means[0]).norm(dim=1) < 0.6  # noqa: E731
+
+
+def test_stopping_sees_the_last_of_the_kept(g):
+    """With all weight on the last of three kept steps it is the run that keeps one."""
+    z, loss = torch.randn(6, 2, generator=g, dtype=torch.float64), seedselect.appearance(rare().means[0])
+    one = seedselect.seedselect(seedselect.sampler(rare(), SIGMAS), z, loss, 25, stop=NEAR)
+    run = seedselect.sampler(rare(), SIGMAS, keep=3)
+    three = seedselect.seedselect(run, z, seedselect.over_last(loss, (0.0, 0.0, 1.0)), 25, stop=NEAR)
+    torch.testing.assert_close(three.z, one.z)
+    assert torch.equal(three.iterations, one.iterations)
+    assert 0 < (one.iterations < 25).sum() < 6
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 100])
+def test_chunks_give_the_same(g, chunk):
+    """Samples, losses and stops, with no more than `chunk` particles in the network."""
+    seen, D = [], rare()
+    run = seedselect.sampler(lambda x, sigma: (seen.append(len(x)), D(x, sigma))[1], SIGMAS, keep=2)
+    z = torch.randn(6, 2, generator=g, dtype=torch.float64)
+    loss = seedselect.over_last(seedselect.appearance(D.means[0]), (0.3, 0.7))
+    options = {"iterations": 12, "prior": seeds.chi_nll, "stop": NEAR}
+    whole = seedselect.seedselect(run, z, loss, **options)
+    seen.clear()
+    parts = seedselect.seedselect(run, z, loss, **options, chunk=chunk)
+    assert max(seen) == min(chunk, 6)
+    for ours, theirs in zip(parts, whole):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_the_scale_changes_no_bit_in_float32_and_networks_get_no_gradient(net, g):
+    """Against Adam by hand on the unscaled loss."""
+    net = net.float().requires_grad_()
+    z, loss = torch.randn(3, 2, generator=g), seedselect.appearance(torch.ones(2))
+    own = z.clone().requires_grad_()
+    run, adam, totals = seedselect.sampler(net, SIGMAS), torch.optim.Adam([own], lr=0.1), []
+    for _ in range(3):
+        totals.append(loss(run(own)))
+        own.grad = torch.autograd.grad(totals[-1].sum(), own)[0]
+        adam.step()
+    assert torch.equal(seedselect.seedselect(run, z, loss, 3).history, torch.stack(totals))
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+def test_a_float16_network_s_gradient_neither_vanishes_nor_overflows():
+    """2**-25 inside float16, which rounds it to 0, and 2**10, which overflows at the first scale, side by side."""
+    run, factor = lambda z: (z.half() * 2.0**-13).float(), torch.tensor([2.0**-12, 2.0**10])  # noqa: E731
+    z = torch.ones(2, 1)
+    found = seedselect.seedselect(run, z, lambda x: x[:, 0] * factor, iterations=5)
+    torch.testing.assert_close(found.z, torch.full((2, 1), 0.6), atol=0.15, rtol=0)
+    alone = seedselect.seedselect(run, z[:1], lambda x: x[:, 0] * factor[:1], iterations=5)
+    assert torch.equal(alone.z, found.z[:1])
+
+
+def test_seeds_and_losses_of_a_half_are_float32(g):
+    """Features whose squares float16 cannot hold."""
+    z = torch.randn(2, 4, generator=g).half()
+    loss = seedselect.semantic(lambda x: 300 * x, torch.zeros(4, dtype=torch.float16))
+    found = seedselect.seedselect(lambda z: z.half(), z, loss, iterations=4, lr=0.01)
+    assert found.z.dtype == found.loss.dtype == torch.float32
+    torch.testing.assert_close(found.history[0], 300 * z.float().norm(dim=1), rtol=1e-2, atol=0)
+    assert (found.z != found.z.half().float()).any()
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_the_gradient_of_a_half_points_where_float32_s_does(half):
+    """Through four guided steps of the shipped model and its decoder, pooled over two seeds."""
+    from course_lib.stable_diffusion import StableDiffusion
+
+    noise, moved = seeds.Noise([0, 1], dtype=torch.float32).randn(4, 12, 12), []
+    for dtype in (torch.float32, half):
+        sd = StableDiffusion.load("tiny", dtype=dtype, device="cpu")
+        for part in (sd.pipe.unet, sd.pipe.vae, sd.pipe.text_encoder):
+            part.requires_grad_(False)
+        levels = sd.levels(4)
+        run = seedselect.sampler(sd.prompt("a red circle", w=3), levels, lambda z: sd.start(z, levels))  # noqa: B023
+        loss = seedselect.semantic(lambda x: sd.decode(x).mean((2, 3)), torch.ones(3))  # noqa: B023
+        _, _, _, slope, _ = _Objective(run, loss, None, 0.0, None)(noise, torch.full((2,), 2.0**16), 0, 0.1)
+        moved.append(slope)
+    assert torch.cosine_similarity(*(one.flatten() for one in moved), dim=0) > 0.99
+
+
+def test_the_encoder_s_graph_is_not_kept_beside_the_sampler_s(net, g):
+    """Over three kept steps: what a loss keeps for the backward pass is its input, with the same gradient."""
+    xs = torch.randn(3, 16, 2, generator=g, dtype=torch.float64, requires_grad=True)
+    encode = lambda x: net(x, 1.0)  # noqa: E731
+    plain = lambda x: (encode(x) - MU).square().sum(-1).clamp(min=1e-24).sqrt()  # noqa: E731
+    kept, slopes = [], []
+    for loss in (seedselect.semantic(encode, MU), plain):
+        total = 0
+
+        def pack(tensor):
+            nonlocal total
+            total += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            value = seedselect.over_last(loss, (0.05, 0.25, 0.7))(xs).sum()
+        kept.append(total)
+        slopes.append(torch.autograd.grad(value, xs)[0])
+    assert torch.equal(*slopes)
+    assert kept[0] < 0.05 * kept[1]
+
+
+def test_the_released_loss_by_hand(g):
+    """10 (.05, .25, .7) cosines over the last three and the mean squared error of the last."""
+    xs, mu_v, mu_z = torch.randn(3, 2, 2, generator=g), torch.tensor([1.0, 0.0]), torch.tensor([0.5, -1.0])
+    cosines = 1 - xs[..., 0] / xs.norm(dim=-1)
+    error = (xs[-1] - mu_z).square().mean(-1)
+    weighed = torch.einsum("k,kn->n", torch.tensor([0.05, 0.25, 0.7]), cosines)
+    torch.testing.assert_close(seedselect.as_released(lambda x: x, mu_v, mu_z)(xs), 10 * weighed + error)
+    torch.testing.assert_close(seedselect.as_released(lambda x: x, mu_v, mu_z, lam=0.0)(xs), error)
+    one = seedselect.as_released(lambda x: x, mu_v, mu_z, 2.0, (1.0,))(xs[-1:])
+    torch.testing.assert_close(one, 2 * cosines[-1] + error)
+    with pytest.raises(ValueError, match=r"needs samples of the last steps, sampler\(keep=..\), got \(2, 2\)"):
+        seedselect.as_released(lambda x: x, mu_v, mu_z)(xs[0])
+    with pytest.raises(ValueError, match="lam must be finite and not negative, got nan"):
+        seedselect.as_released(lambda x: x, mu_v, mu_z, lam=math.nan)
+
+
 def test_best_of_takes_each_particle_its_own():
     candidates = torch.tensor([[[3.0], [1.0]], [[2.0], [5.0]]])
     assert seedselect.best_of(lambda z: z, lambda x: x[:, 0], candidates).tolist() == [[2.0], [1.0]]
@@ -210,8 +331,31 @@ Z = torch.zeros(2, 2)
         (
             lambda: seedselect.seedselect(lambda z: z, Z, lambda x: x.sum(1) * math.nan),
             FloatingPointError,
+            r"the loss became \[nan, nan\]; no step has been taken yet",
+        ),
+        (
+            lambda: seedselect.seedselect(lambda z: z, 0 * Z, lambda x: x.sum(1).sqrt()),
+            FloatingPointError,
+            "the gradient is not finite; no step has been taken yet",
+        ),
+        (
+            lambda: seedselect.seedselect(lambda z: z, Z, lambda x: x.sum(1), prior=lambda z: z.sum(1).log()),
+            FloatingPointError,
             "the loss became",
         ),
+        (
+            lambda: seedselect.seedselect(lambda z: z, Z, lambda x: x.mean()),
+            ValueError,
+            r"one number for each of the 2 particles, got \(\); losses of several kept steps need over_last",
+        ),
+        (
+            lambda: seedselect.seedselect(lambda z: z, Z, lambda x: x.sum(1), stop=lambda x: True),
+            ValueError,
+            r"stop must give one answer for each of 2, got \(\)",
+        ),
+        (lambda: seedselect.seedselect(None, Z.long(), None), ValueError, "real seeds .* of torch.int64"),
+        (lambda: seedselect.seedselect(None, Z, None, lr=math.nan), ValueError, "lr > 0, got 30 and nan"),
+        (lambda: seedselect.seedselect(None, Z, None, chunk=0), ValueError, "chunk must be at least 1, got 0"),
     ],
 )
 def test_bad_input_gets_a_sentence(made, error, sentence):

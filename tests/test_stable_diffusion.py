@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from course_lib.denoisers import cfg, interval
-from course_lib.guidance import Repulsion, cads, guided
+from course_lib.guidance import Groups, Repulsion, cads, guided
 from course_lib.models import MODELS, TINY, quiet
-from course_lib.samplers import ddim, ddpm, sample, scaled_linear
+from course_lib.samplers import ddim, ddpm, first_half, sample, scaled_linear
 from course_lib.seeds import Noise
 from course_lib.stable_diffusion import StableDiffusion
 from course_lib.training import denoising_loss
@@ -162,15 +162,162 @@ def test_start_has_unit_variance_where_the_network_looks(sd):
     torch.testing.assert_close(x * (1 + sigmas[0] ** 2).rsqrt().float(), noise)
 
 
-@torch.no_grad()
-def test_a_level_between_two_timesteps_is_refused(sd):
-    """Each of the 1000 levels has its own timestep, float32 or float64, and any level halfway between has none."""
+def with_scheduler(pipe, name, **config):
+    """The same parts under another scheduler of diffusers."""
+    import diffusers
+
+    other = copy.deepcopy(pipe)
+    other.scheduler = getattr(diffusers, name).from_config(pipe.scheduler.config, **config)
+    other.set_progress_bar_config(disable=True)
+    return other
+
+
+@pytest.mark.parametrize("steps", [2, 7, 20, 999])
+def test_levels_between_timesteps_are_those_of_diffusers(sd, steps):
+    """sigma_at on evenly spread times is EulerDiscreteScheduler's `linspace`; its inverse gives the times again."""
+    oracle = with_scheduler(sd.pipe, "EulerDiscreteScheduler", timestep_spacing="linspace", steps_offset=0).scheduler
+    oracle.set_timesteps(steps)
+    t = torch.linspace(999, 0, steps, dtype=torch.float64)
+    torch.testing.assert_close(oracle.timesteps.double(), t, rtol=1e-6, atol=1e-6)
+    sigmas = sd.sigma_at(t)
+    assert sigmas.dtype == torch.float64
+    torch.testing.assert_close(sigmas, oracle.sigmas[:-1].double(), rtol=1e-5, atol=0)
+    for one in (sigmas, sigmas.float()):
+        torch.testing.assert_close(sd._timestep(one).double(), t, rtol=1e-4, atol=1e-3)
+
+
+def test_time_and_level_are_one_to_one(sd):
+    """At a timestep they are the schedule's own bits, between two the time is continuous and rises with the level."""
     levels = sd._sigmas
+    assert torch.equal(sd.sigma_at(torch.arange(1000)), levels)
     for t in (0, 1, 500, 998, 999):
-        assert sd._timestep(levels[t]) == sd._timestep(levels[t].float()) == t
-    for sigma in (*(levels[[0, 400, 998]] * levels[[1, 401, 999]]).sqrt(), 0.0, 100.0):
-        with pytest.raises(ValueError, match=r"is no level of the schedule; use levels\(steps\)"):
-            sd.prompt("a cat")(latents(), sigma)
+        assert sd._timestep(levels[t]) == sd._timestep(levels[t].float()) == sd._timestep(float(levels[t])) == t
+        assert isinstance(sd._timestep(float(levels[t])), int)
+    t = torch.linspace(0, 999, 20_001, dtype=torch.float64)
+    found = sd._timestep(sd.sigma_at(t)).double()
+    assert (found - t).abs().max() < 2e-3
+    assert (found[1:] > found[:-1]).all()
+
+
+@torch.no_grad()
+def test_the_thesis_levels_sample_as_diffusers_does(sd):
+    """Levels spread evenly over 0 to 999, then 0: latents equal those of the pipeline with EulerDiscreteScheduler."""
+    pipe = with_scheduler(sd.pipe, "EulerDiscreteScheduler", timestep_spacing="linspace", steps_offset=0)
+    options = {"num_inference_steps": 8, "guidance_scale": 3.0, "output_type": "latent"}
+    theirs = pipe(["a cat"] * 2, latents=latents(), **options).images
+    sigmas = torch.cat([sd.sigma_at(torch.linspace(999, 0, 8)), torch.zeros(1)])
+    x = sample(sd.prompt("a cat", w=3.0), float(sigmas[0]) * latents(), sigmas)
+    torch.testing.assert_close(x, theirs, rtol=0, atol=3e-4)
+    assert theirs.std() > 0.5
+    scaled = latents() * float(sigmas[0] * (1 + sigmas[0] ** 2).rsqrt())  # generate starts with variance 1 + sigma**2
+    ours = sd.generate("a cat", range(2), scaled, w=3.0, sigmas=sigmas, decode=False)
+    torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sigma", [0.0, 0.01, 100.0, -1.0, float("nan")])
+def test_a_level_outside_the_schedule_is_refused(sd, sigma):
+    with pytest.raises(
+        ValueError, match=r"is no level of the schedule, which has 0.0\d* to 14.\d*; use levels\(steps\)"
+    ):
+        sd.prompt("a cat")(latents(), sigma)
+
+
+@pytest.mark.parametrize("t", [-1, 999.5, [0, 1000], float("nan"), "one", None, True])
+def test_a_time_outside_the_schedule_is_refused(sd, t):
+    with pytest.raises(ValueError, match="sigma_at: t must be"):
+        sd.sigma_at(t)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1001, 10**9, 2.5, 10.0, True, "10", None, float("nan")])
+def test_impossible_steps_are_refused(sd, steps):
+    with pytest.raises(ValueError, match="levels: steps must be a whole number"):
+        sd.levels(steps)
+
+
+def test_a_schedule_with_an_offset_has_one_step_less(sd):
+    """Leading spacing begins at timestep 1, so that 1,000 steps would need a timestep 1,000."""
+    assert len(sd.levels(999)) == 1000
+    with pytest.raises(ValueError, match="1000 steps reach past the schedule's last timestep 999; ask for 999"):
+        sd.levels(1000)
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+def test_levels_of_every_spacing_fall(tiny_pipe, spacing):
+    """As many as asked for, strictly falling, from the scheduler's own timesteps; 0 where it would stay in place."""
+    sd = StableDiffusion(with_scheduler(tiny_pipe, "DDIMScheduler", timestep_spacing=spacing, steps_offset=0))
+    for steps in (1, 2, 10, 61, 103, 999, 1000):  # diffusers' trailing spacing has a timestep -1 at 61 and 103
+        levels = sd.levels(steps)
+        assert len(levels) == steps + 1
+        assert (levels[1:] < levels[:-1]).all()
+        assert levels[0] in sd._sigmas
+        assert (levels[-1] == 0) == (levels[-2] == sd._sigmas[0])
+    first = {"leading": 900, "trailing": 999, "linspace": 999}[spacing]
+    assert sd.levels(10)[0] == sd._sigmas[first]
+
+
+@torch.no_grad()
+def test_zero_terminal_snr(tiny_pipe):
+    """v on a schedule that ends without signal: finite levels, and the latents of diffusers' DDIM and Euler."""
+    if tiny_pipe.scheduler.config.prediction_type == "epsilon":
+        pipe = with_scheduler(tiny_pipe, "DDIMScheduler", rescale_betas_zero_snr=True, timestep_spacing="trailing")
+        with pytest.raises(ValueError, match="zero terminal SNR needs prediction type v_prediction"):
+            StableDiffusion(pipe)
+        return
+    options = {"num_inference_steps": 5, "guidance_scale": 3.0, "output_type": "latent"}
+    config = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "set_alpha_to_one": True}
+    pipe = with_scheduler(tiny_pipe, "DDIMScheduler", **config)
+    sd = StableDiffusion(pipe)
+    assert sd.levels(5).isfinite().all()
+    assert sd.levels(5)[0] == pytest.approx(4096, rel=1e-6)
+    ours = sd.generate("a cat", range(2), latents(), 5, 3.0, decode=False)
+    theirs = pipe(["a cat"] * 2, latents=latents(), **options).images
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
+    euler = with_scheduler(tiny_pipe, "EulerDiscreteScheduler", **config)
+    theirs = euler(["a cat"] * 2, latents=latents(), **options).images
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
+    assert theirs.std() > 0.5
+    pushed = sd.generate("a cat", range(2), latents(), 5, 3.0, method=lambda D: guided(D, Repulsion(9.0, on="x0")))
+    assert pushed.isfinite().all()
+    assert torch.isfinite(sd.random_levels(2000, torch.Generator().manual_seed(0))).all()
+
+
+@torch.no_grad()
+def test_generate_corrects_by_level(sd):
+    """corrections and tau reach the loop: the thesis' Langevin half of the levels, and one number for all."""
+    sigmas = sd.levels(4)
+    corrections, tau = first_half(sigmas)
+    options = {"seeds": range(2), "steps": 4, "w": 2.0, "decode": False}
+    plain = sd.generate("a cat", **options)
+    draws = Noise(range(2), dtype=torch.float32)
+    start = sd.start(draws.randn(4, 8, 8), sigmas)
+    x = sample(sd.prompt("a cat", w=2.0), start, sigmas, ddim, corrections, tau, draws.randn_like)
+    ours = sd.generate("a cat", **options, corrections=corrections, tau=tau)
+    torch.testing.assert_close(ours, x * (1 + sigmas[-1] ** 2).rsqrt().float(), rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(ours, plain, atol=1e-2)
+
+
+@torch.no_grad()
+def test_generate_in_inference_mode(sd):
+    """Plain pictures come out as ever; a method that takes gradients says that no_grad would do."""
+    options = {"seeds": range(2), "steps": 2, "decode": False}
+    with torch.inference_mode():
+        plain = sd.generate("a cat", **options)
+        with pytest.raises(ValueError, match=r"use torch.no_grad\(\) instead"):
+            sd.generate("a cat", **options, method=lambda D: guided(D, Repulsion(9.0)))
+    torch.testing.assert_close(plain.clone(), sd.generate("a cat", **options))
+
+
+@torch.no_grad()
+def test_groups_of_decoded_features(sd):
+    """A decoder, which torch.vmap cannot run, is run set by set: each set as if it were alone."""
+    colour = lambda z: sd.decode(z).mean((2, 3))  # noqa: E731
+    x, sigma = 3 * latents(4), torch.tensor(3.0)
+    push = lambda potential, x: guided(lambda x, sigma: 0.1 * x, potential)(x, sigma)  # noqa: E731
+    together = push(Groups(2, Repulsion(50.0, features=colour, on="x0")), x)
+    alone = torch.cat([push(Repulsion(50.0, features=colour, on="x0"), half) for half in x.split(2)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(together, 0.1 * x, atol=1e-3)
 
 
 def test_other_prediction_types_are_refused(tiny_pipe):
@@ -382,7 +529,7 @@ def test_half_precision_pictures_are_float32_and_near(sd, dtype):
 
 
 @pytest.mark.parametrize(("options", "sentence"), [
-    ({"seeds": 4}, r"seeds must name the pictures one by one, got 4; write range\(4\)"),
+    ({"seeds": 4}, r"seeds must be a list of whole numbers, such as range\(4\), or None, got 4"),
     ({"prompt": ["a", "b", "c"], "seeds": [0, 1]}, "3 prompts for 2 particles; give one, or one each"),
     ({"negative": ["a", "b"]}, "2 prompts for 1 particles"),
     ({"chunk": 0}, "chunk must be at least 1, got 0"),

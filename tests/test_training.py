@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from course_lib.denoisers import GaussianMixture, IdealDenoiser, MLPDenoiser, ring
-from course_lib.training import denoising_loss, train
+from course_lib.training import add_lora, denoising_loss, epsilon_weight, min_snr, train
 
 DOUBLE = torch.float64
 
@@ -107,10 +107,139 @@ def test_training_is_lazy_and_leaves_others_alone():
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_stops_the_training(bad):
     """It raises before the parameters are spoilt."""
+    for batches, advice in (([bad], "no step has been taken yet"), ([1.0, bad], "lower the learning rate 0.001")):
+        w = torch.ones(1, requires_grad=True)
+        losses = train(lambda batch, w=w: (w * batch).sum(), [w], batches)
+        taken = [next(losses) for _ in batches[:-1]]
+        before = w.item()
+        with pytest.raises(FloatingPointError, match=f"train: the loss became (nan|inf); {advice}"):
+            next(losses)
+        assert w.item() == before
+        assert len(taken) == len(batches) - 1
+
+
+def test_weight_of_an_epsilon_model_is_its_own_loss(g):
+    """With 1 / sigma**2 the loss is |eps_hat - eps|**2, with sigma_data = 1 it is |v_hat - v|**2."""
+    x0, eps, eps_hat = randn(g, 4, 3), randn(g, 4, 3), randn(g, 4, 3)
+    sigma = torch.tensor([0.03, 0.5, 1.0, 14.6], dtype=DOUBLE)[:, None]
+    D = lambda x, s: x - s * eps_hat  # noqa: E731
+    expected = (eps_hat - eps).square().mean()
+    torch.testing.assert_close(denoising_loss(D, x0, sigma, eps, weight=epsilon_weight), expected)
+    over = denoising_loss(D, x0, sigma, eps, sigma_data=1.0)
+    torch.testing.assert_close(over, ((1 + sigma**2) * (eps_hat - eps).square()).mean())
+
+
+def test_min_snr_is_what_tiny_was_trained_with(g):
+    """For v_hat the loss is that of v times min(snr, 5) / (snr + 1); far from the cut it is that of epsilon."""
+    x0, eps, v_hat = randn(g, 4, 3), randn(g, 4, 3), randn(g, 4, 3)
+    sigma = torch.tensor([0.03, 0.4, 1.0, 14.6], dtype=DOUBLE)[:, None]
+    snr, abar = sigma**-2, 1 / (1 + sigma**2)
+    v = abar.sqrt() * eps - (1 - abar).sqrt() * x0
+    D = lambda x, s: abar * x - (1 - abar).sqrt() * v_hat  # noqa: E731
+    expected = (snr.clamp(max=5) / (snr + 1) * (v_hat - v).square()).mean()
+    torch.testing.assert_close(denoising_loss(D, x0, sigma, eps, weight=min_snr()), expected)
+    assert torch.equal(min_snr(2.0)(sigma), epsilon_weight(sigma).clamp(max=2.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_loss_of_a_half_is_summed_in_float32(dtype, g):
+    """An error of 300 has a square that float16 cannot hold, and sigma = .002 a weight that it cannot hold either."""
+    x0, eps = torch.zeros(2, 3, dtype=dtype), torch.zeros(2, 3, dtype=dtype)
+    sigma = torch.tensor([[0.002], [14.6]], dtype=dtype)
+    loss = denoising_loss(lambda x, s: torch.full_like(x, 300), x0, sigma, eps)
+    assert loss.item() == 90_000
+    weighed = denoising_loss(lambda x, s: torch.ones_like(x), x0, sigma, eps, weight=epsilon_weight)
+    assert weighed.item() == pytest.approx((sigma.float() ** -2).mean().item(), rel=1e-5)
+    assert denoising_loss(lambda x, s: torch.ones_like(x), x0, sigma, eps, 1.0).isfinite()
+
+
+@pytest.mark.parametrize(("factor", "left_out"), [(2.0**-14, 0), (2.0**4, 5)])
+def test_a_float16_network_s_gradient_neither_vanishes_nor_overflows(factor, left_out):
+    """2**-26, which float16 rounds to 0, and one that overflows until the scale is 2**11: five steps are left out."""
+    w, weights = torch.ones(1, requires_grad=True), []
+    for _ in train(lambda _: (w.half() * 2.0**-12).float().sum() * factor, [w], range(10), lr=0.1):
+        weights.append(w.item())
+    assert [weight == 1 for weight in weights].count(True) == left_out
+    assert weights[-1] < 0.8
+
+
+def test_a_gradient_that_is_never_finite_is_said_and_spoils_nothing():
+    w = torch.zeros(1, requires_grad=True)
+    with pytest.raises(FloatingPointError, match="train: the gradient is not finite"):
+        list(train(lambda _: w.sqrt().sum(), [w], range(100)))
+    assert w.item() == 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "options", "sentence"),
+    [
+        (
+            [torch.ones(1, dtype=torch.float16, requires_grad=True)],
+            {},
+            "float32 or float64, got torch.float16; add_lora",
+        ),
+        ([torch.ones(1, dtype=torch.bfloat16, requires_grad=True)], {}, "got torch.bfloat16"),
+        ([torch.ones(1)], {}, "at least one requires a gradient"),
+        (filter(None, []), {}, "at least one requires a gradient"),
+        ([torch.ones(1, requires_grad=True)], {"lr": math.nan}, "finite and not negative, got nan and 0.0"),
+        ([torch.ones(1, requires_grad=True)], {"decay": -1.0}, "finite and not negative, got 0.001 and -1.0"),
+        ([torch.ones(1, requires_grad=True)], {"autocast": torch.float64}, "torch.bfloat16 or None, got torch.float64"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_the_first_step(parameters, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        train(lambda _: None, parameters, [1], **options)
+
+
+def test_two_weights_at_once_are_refused():
+    with pytest.raises(ValueError, match="weight or sigma_data, not both"):
+        denoising_loss(ring(), torch.ones(1, 2), torch.ones(1, 1), torch.ones(1, 2), 1.0, epsilon_weight)
+    with pytest.raises(ValueError, match="gamma must be positive, got 0"):
+        min_snr(0)
+
+
+def test_training_works_where_the_caller_has_gradients_off():
     w = torch.ones(1, requires_grad=True)
-    with pytest.raises(FloatingPointError, match="train: the loss became (nan|inf); lower the learning rate 0.001"):
-        list(train(lambda batch: (w * batch).sum(), [w], [bad]))
-    assert w.item() == 1
+    with torch.no_grad():
+        list(train(lambda _: w.square().sum(), [w], range(3), lr=0.1))
+    assert w.item() < 0.8
+
+
+def tuned_on_tiny(dtype, steps=4):
+    """Losses of an adapter on the shipped model, learning five latents, the same batches whatever the dtype."""
+    from course_lib.stable_diffusion import StableDiffusion
+
+    sd, g = StableDiffusion.load("tiny", dtype=dtype, device="cpu"), torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    parameters = add_lora(sd.pipe.unet, 4, ["to_q", "to_v"])
+    pool, words = 2 * torch.randn(5, 4, 12, 12, generator=g), sd.embed("a red circle")
+    D, sigma, eps = sd.prompt(words, words, w=1), sd.random_levels(5, g), torch.randn(pool.shape, generator=g)
+    return torch.tensor(
+        list(train(lambda x0: denoising_loss(D, x0, sigma, eps, 1.0), parameters, [pool] * steps, 1e-2))
+    )
+
+
+def test_an_adapter_on_a_half_of_tiny_learns_as_on_float32():
+    expected = tuned_on_tiny(torch.float32)
+    assert expected[-1] < 0.92 * expected[0]
+    for half in (torch.float16, torch.bfloat16):
+        torch.testing.assert_close(tuned_on_tiny(half), expected, rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_a_whole_network_learns_under_autocast_as_in_float32(half):
+    """Its products are in half precision, its parameters and its loss in float32: the same fall within 5 %."""
+    seen, runs = set(), []
+    for autocast in (None, half):
+        torch.manual_seed(0)
+        g, network = torch.Generator().manual_seed(1), MLPDenoiser(width=32, depth=2)
+        network.last.register_forward_hook(lambda module, inputs, out: seen.add(out.dtype))
+        batch = ring().sample(64, g).float(), torch.rand(64, 1, generator=g) + 0.1, torch.randn(64, 2, generator=g)
+        loss_of = lambda batch, network=network: denoising_loss(network, *batch, 0.5)  # noqa: E731
+        runs.append(list(train(loss_of, network.parameters(), [batch] * 50, lr=1e-2, autocast=autocast)))
+    assert seen == {torch.float32, half}
+    assert runs[0][-1] < 0.7 * runs[0][0]
+    assert runs[1][-1] == pytest.approx(runs[0][-1], rel=0.05)
 
 
 def test_loss_does_not_depend_on_the_default_dtype(under_both_dtypes, g):

@@ -3,7 +3,7 @@
 import torch
 
 from course_lib.denoisers import GaussianMixture, score
-from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.samplers import ddim, langevin
 
 
@@ -351,6 +351,7 @@ DENOISER = Exercise(
         ),
     ],
     properties=[leaves_x_alone],
+    may_pass={"log_prob reordered": "It is summed over the particles before it is differentiated."},
 )
 
 
@@ -549,21 +550,25 @@ def settle_by_noise_alone(denoiser, x, sigma, calls, randn_like=torch.randn_like
 
 
 def call_settle(fn, x, s, runs):
-    """One mode at the origin of width s * sigma, in several runs (sigma, calls); counts what the denoiser is asked."""
+    """How far from their modes particles end up, in several runs (sigma, calls); counts what the denoiser is asked.
+
+    The modes have width s * sigma and lie 20 sigma apart, so that without the denoiser nobody knows where they are.
+    """
     answer = {}
     for i, (sigma, calls) in enumerate(runs):
-        asked, drawn, slope = [], [], s**2 / (s**2 + 1)
+        asked, drawn, slope, far = [], [], s**2 / (s**2 + 1), 10 * sigma
 
-        def denoiser(x, sigma, asked=asked, slope=slope):
+        def denoiser(x, sigma, asked=asked, slope=slope, far=far):
             asked.append(1)
-            return slope * x
+            return slope * x + (1 - slope) * far * x.sign()
 
         def randn_like(x, drawn=drawn):
             drawn.append(1)
             return torch.randn_like(x)
 
-        end = torch.as_tensor(fn(denoiser, s * sigma * x, sigma, calls, randn_like))
-        answer |= {f"run {i}": end, f"calls {i}": len(asked), f"noises {i}": len(drawn)}
+        start = far * (2.0 * (torch.rand_like(x) < 0.5) - 1) + s * sigma * x
+        end = torch.as_tensor(fn(denoiser, start, sigma, calls, randn_like))
+        answer |= {f"run {i}": end - far * end.sign(), f"calls {i}": len(asked), f"noises {i}": len(drawn)}
     return answer
 
 
@@ -636,6 +641,12 @@ SETTLE = Exercise(
     ],
     needs=["langevin"],
     home="course_lib.samplers:langevin",
+    may_pass=any_order("answer", "x")
+    | {
+        "randn_like reordered": "Noise in another order is noise.",
+        "luck kept": "The same noise in each run is still noise.",
+        "randn_like kept for a draw": "Both runs draw from one source; only who counts differs.",
+    },
 )
 
 

@@ -5,8 +5,8 @@ import math
 import torch
 
 from course_lib import metrics
-from course_lib.exercises.declare import Exercise, Question, Wrong
-from course_lib.exercises.draws import normal, whole
+from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
+from course_lib.exercises.draws import normal, real, whole
 
 
 def shares(g, M):
@@ -73,6 +73,7 @@ EXPECTED = Exercise(
         ),
     ],
     home="course_lib.metrics.modes:expected_modes",
+    may_pass=any_order("weights"),
 )
 
 
@@ -154,12 +155,22 @@ def nearest_sample(x, centres, radius):
 
 
 def points_and_centres(g):
-    """Twelve points, two far out, around five of seven centres, so that the three numbers always differ."""
-    angle = 2 * torch.pi * torch.arange(7, dtype=torch.float64) / 7
-    centres = torch.stack([angle.cos(), angle.sin()], 1)[torch.randperm(7, generator=g)]
-    x = centres[torch.tensor([0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4])] + 0.03 * normal(g, 12, 2)
-    x[8:] = 1.5 * x[8:]  # beyond the radius of its centre, and within it where the radius is not squared
-    return x[torch.randperm(12, generator=g)], centres, 0.27 + 0.1 * torch.rand((), generator=g).item()
+    """Points on some of seven or more centres and beside others, so that the three numbers always differ.
+
+    A point beside its centre is beyond the radius, and within it where the radius is not squared. The numbers of modes
+    and of points, and the scale of everything, are drawn.
+    """
+    M, scale = whole(g, 7, 9), 1.1 * 0.15 ** real(g, 0, 1)
+    angle = 2 * torch.pi * torch.arange(M, dtype=torch.float64) / M
+    centres = torch.stack([angle.cos(), angle.sin()], 1)[torch.randperm(M, generator=g)]
+    on = [0] * whole(g, 3, 5) + [1] * whole(g, 2, 4) + [2] * whole(g, 0, 2)
+    beside = [3] * whole(g, 1, 3) + [4] * whole(g, 1, 2) + [5] * whole(g, 0, 1)
+    away = torch.cat([0.02 + 0.2 * torch.rand(len(on), generator=g), torch.full((len(beside),), 0.5)]).double()
+    turn = 2 * torch.pi * torch.rand(len(away), generator=g, dtype=torch.float64)
+    direction = torch.stack([turn.cos(), turn.sin()], 1)
+    direction[len(on) :] = centres[beside]  # outwards, away from the other centres
+    x = scale * (centres[on + beside] + away[:, None] * direction)
+    return x[torch.randperm(len(x), generator=g)], scale * centres, scale * real(g, 0.27, 0.37)
 
 
 THREE = Exercise(
@@ -185,6 +196,7 @@ THREE = Exercise(
         Wrong(nearest_sample, "You took the nearest sample of each centre: take the nearest centre of each sample."),
     ],
     home="course_lib.metrics.modes:modes_hit",
+    may_pass=any_order("x", "centres"),
 )
 
 
@@ -273,6 +285,7 @@ HILL = Exercise(
         Wrong(hill_near_one, "At q = 1 you used a q close to 1: take the limit itself, exp(entropy)."),
     ],
     home="course_lib.metrics.entropy:hill",
+    may_pass=any_order("p"),
 )
 
 
@@ -456,6 +469,7 @@ SIMILARITY = Exercise(
         ),
     ],
     home="course_lib.metrics.entropy:in_batch_similarity",
+    may_pass=any_order("phi"),
 )
 
 
@@ -597,6 +611,7 @@ FRECHET = Exercise(
         Wrong(factors_without_mean, "Your factors are not centred: subtract each set's mean before you divide."),
     ],
     home="course_lib.metrics.gaussian:frechet",
+    may_pass=any_order("a", "b"),
 )
 
 
@@ -740,6 +755,7 @@ FEW = Exercise(
         Wrong(few_by_rows, COLUMNS),
         Wrong(few_on_axes, ON_AXES),
     ],
+    may_pass=any_order("answer", "x"),
 )
 
 
@@ -918,6 +934,7 @@ DECIDE = Exercise(
     ],
     needs=("mean_and_error",),
     home="course_lib.metrics.bootstrap:mean_and_error",
+    may_pass=any_order("a", "b"),
 )
 
 # 3.9 words

@@ -5,9 +5,9 @@ import math
 import torch
 
 from course_lib import guidance, seeds
-from course_lib.denoisers import ring
-from course_lib.exercises.declare import Exercise, Question, Wrong
-from course_lib.exercises.draws import real, whole
+from course_lib.denoisers import GaussianMixture, ring
+from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
+from course_lib.exercises.draws import normal, real, whole
 from course_lib.guidance import (
     Above,
     Determinantal,
@@ -276,6 +276,10 @@ MEDIAN = Exercise(
             "The zeros of the diagonal are in your median: take the pairs with i < j only.",
         ),
         Wrong(
+            lambda x: pairs_of(x.detach(), 0).median() / math.log(len(x)),
+            "You took the pairs with i <= j: each particle's distance to itself, 0, is in your median; take i < j.",
+        ),
+        Wrong(
             lambda x: pairs_of(x.detach()).median() / torch.tensor(len(x) - 1.0).log(),  # inf at N = 2
             "You divided by ln(N - 1): eq. (4.5) has ln N, which is not zero at N = 2.",
         ),
@@ -298,6 +302,7 @@ MEDIAN = Exercise(
         ),
     ],
     home="course_lib.guidance:median_bandwidth",
+    may_pass=any_order("x"),
 )
 
 
@@ -321,13 +326,13 @@ def pushed_by_score(denoiser, force):
     return pushed_denoiser
 
 
-def call_pushed(fn, x, sigma, strength):
+def call_pushed(fn, x, sigma, strength, radius):
     """The answer's denoiser, made from a ring and a swirling force, at some particles."""
 
     def swirl(x):
         return strength * torch.stack([-x[:, 1], x[:, 0]], 1) - x.roll(1, 0)
 
-    return fn(ring(8), swirl)(x, torch.tensor(sigma))
+    return fn(ring(8, radius=radius), swirl)(x, torch.tensor(sigma))
 
 
 PUSHED = Exercise(
@@ -340,7 +345,12 @@ PUSHED = Exercise(
     equation="(4.1)",
     name="pushed",
     reference=pushed,
-    inputs=lambda g: (torch.randn(whole(g, 3, 6), 2, generator=g), real(g, 0.2, 0.8), real(g, 0.5, 1.5)),
+    inputs=lambda g: (
+        torch.randn(whole(g, 3, 6), 2, generator=g),
+        real(g, 0.2, 0.8),
+        real(g, 0.5, 1.5),
+        real(g, 0.7, 1.4),
+    ),
     call=call_pushed,
     right=[pushed_plainly, pushed_by_score],
     wrong=[
@@ -545,9 +555,15 @@ def diverse(D, size):
     return switch(1.2, in_groups(spell(D, 1.5), size), D)
 
 
-def call_diverse(fn, seed):
+def somewhere(g):
+    """The modes of a circle that is turned and moved by a draw, (12, 2), so that only the denoiser knows them."""
+    turn = real(g, 0, 2 * math.pi) + 2 * math.pi * torch.arange(MODES, dtype=torch.float64) / MODES
+    return RADIUS * torch.stack([turn.cos(), turn.sin()], 1) + normal(g, 2), whole(g, 0, 2**31 - 1)
+
+
+def call_diverse(fn, means, seed):
     """Particles after 40 steps on a circle of 12 modes, calls for each, and what one set of 6 does to another."""
-    D, points = ring(MODES, radius=RADIUS, s=SPREAD), [0]
+    D, points = GaussianMixture(means, SPREAD), [0]
 
     def counted(x, sigma):
         points[0] += len(x)
@@ -555,7 +571,7 @@ def call_diverse(fn, seed):
 
     g, levels = torch.Generator().manual_seed(seed), geometric(2 * RADIUS, 0.06, LEVELS)
     x = sample(fn(counted, MODES), 2 * RADIUS * torch.randn(SETS * MODES, 2, generator=g), levels)
-    calls, small = points[0] / len(x), fn(D, MODES // 2)
+    calls, small = points[0] / len(x), fn(counted, MODES // 2)
     one, other, third = torch.randn(3, MODES // 2, 2, generator=g)
     push, leak = torch.zeros(()), torch.zeros(())
     for sigma in levels[:-1:5]:  # the first set of two, beside one neighbour and beside another
@@ -576,7 +592,7 @@ TOO_FEW = "You hit fewer than 9 of the 12 modes: this circle is larger; scale le
 
 def accept_diverse(answer, inputs):
     """Budget first, then that something repels within each set alone, then the share on a mode, then the modes hit."""
-    centres, x = ring(MODES, radius=RADIUS, s=SPREAD).means, answer["x"]
+    centres, x = inputs[0], answer["x"]
     if answer["calls"] > LEVELS + 1e-9:
         return OVER
     if answer["push"] < 1e-6:
@@ -614,12 +630,12 @@ DIVERSE = Exercise(
     "4.7",
     "Another circle",
     points=4,
-    difficulty=4,
+    difficulty=3,
     importance=5,
     minutes=25,
     name="diverse",
     reference=diverse,
-    inputs=lambda g: (whole(g, 0, 2**31 - 1),),
+    inputs=somewhere,
     call=call_diverse,
     accept=accept_diverse,
     right=[diverse_by_volume, diverse_by_small_shield],

@@ -6,7 +6,7 @@ import torch
 
 from course_lib import constraints, training
 from course_lib.denoisers import IdealDenoiser
-from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.manifolds import Circle, SwissRoll
 from course_lib.penalties import denoiser_residual, kernel_density, local_pca, nearest_neighbours
@@ -281,6 +281,7 @@ MOVING = Exercise(
         ),
     ],
     home="course_lib.constraints:mpgd",
+    may_pass={"loss reordered": "It is summed over the particles before it is differentiated."},
 )
 
 
@@ -463,8 +464,8 @@ def penalty(x, points):
     return kernel_density(x, points, 0.06)
 
 
-def call_penalty(fn, x, points):
-    """Values and gradients of a penalty at points off the roll."""
+def call_penalty(fn, x, points, turn, shift):
+    """Values and gradients of a penalty at points off the roll, which the penalty does not know."""
     with torch.enable_grad():
         x = x.clone().requires_grad_()
         value = fn(x, points)
@@ -477,8 +478,12 @@ def call_penalty(fn, x, points):
 
 
 def off_the_roll(g):
-    """Points beside the roll, and the sample of it that one would have, which is not clean."""
-    return ROLL.sample(200, g) + 0.07 * normal(g, 200, 2), ROLL.sample(800, g) + 0.04 * normal(g, 800, 2)
+    """Points beside a roll, and the sample of it that one would have, which is not clean; how both are turned."""
+    x, points = ROLL.sample(200, g) + 0.07 * normal(g, 200, 2), ROLL.sample(800, g) + 0.04 * normal(g, 800, 2)
+    angle, shift = real(g, 0, 2 * math.pi), 0.5 * normal(g, 2)
+    c, s = math.cos(angle), math.sin(angle)
+    turn = torch.tensor([[c, s], [-s, c]], dtype=torch.float64)
+    return x @ turn + shift, points @ turn + shift, turn, shift
 
 
 STUCK = "No gradient flows from your penalty to x: a loss needs one; keep x out of detach and no_grad."
@@ -492,11 +497,11 @@ UPHILL = "Your penalty falls as x moves away from the roll: it must grow."
 
 def accept_penalty(answer, inputs):
     """A gradient, then how well values and gradients follow the exact distance."""
-    x, _ = inputs
+    x, _, turn, shift = inputs
     value, gradient = answer["value"], answer["gradient"]
     if not bool(answer["follows"]) or gradient.abs().max() == 0:
         return STUCK
-    away = x - ROLL.project(x)
+    away = x - (ROLL.project((x - shift) @ turn.T) @ turn + shift)
     correlation = torch.corrcoef(torch.stack([value.to(x), away.square().sum(1)]))[0, 1]
     cosine = torch.cosine_similarity(gradient.to(x), away).mean()
     if correlation < -0.5 and cosine < 0:
@@ -546,6 +551,7 @@ PENALTY = Exercise(
         Wrong(lambda x, points: denoiser_residual(x, IdealDenoiser(points), 0.2), WIDE),
         Wrong(lambda x, points: -penalty(x, points), UPHILL),
     ],
+    may_pass=any_order("points"),
 )
 
 

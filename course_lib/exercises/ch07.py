@@ -4,7 +4,7 @@ import torch
 
 from course_lib import training
 from course_lib.denoisers import GaussianMixture
-from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.metrics import nearest_mode, on_mode
 from course_lib.samplers import geometric, sample
@@ -172,9 +172,9 @@ def preserved_by_def(loss_of, prior_of, lam):
     return loss
 
 
-def call_preserved(fn, subject, of_class, lam):
+def call_preserved(fn, subject, of_class, lam, a, b):
     """The answer's loss on a pair of batches, from two losses that differ."""
-    return fn(lambda x: x.square().mean(), lambda x: 3 * x.abs().mean(), lam)((subject, of_class))
+    return fn(lambda x: a * x.square().mean(), lambda x: b * x.abs().mean(), lam)((subject, of_class))
 
 
 PRESERVED = Exercise(
@@ -187,7 +187,7 @@ PRESERVED = Exercise(
     equation="(7.4)",
     name="preserved",
     reference=preserved,
-    inputs=lambda g: (normal(g, 5, 2), normal(g, 7, 2), real(g, 0.2, 0.8)),
+    inputs=lambda g: (normal(g, 5, 2), normal(g, 7, 2), real(g, 0.2, 0.8), real(g, 0.5, 1.5), real(g, 2.0, 4.0)),
     call=call_preserved,
     right=[preserved_plainly, preserved_by_def],
     wrong=[
@@ -222,6 +222,7 @@ PRESERVED = Exercise(
         ),
     ],
     home="course_lib.training:preserving",
+    may_pass={"argument 1 of what is returned reordered": "Both losses are means over a batch."},
 )
 
 
@@ -406,28 +407,35 @@ def first_only(members, n, g):
 
 
 def call_ensemble(fn, angle, seed):
-    """203 samples of an ensemble of four denoisers, each of which knows one place."""
+    """203 samples of an ensemble of four denoisers, each of which knows one place; how far they lie from those of the
+    same generator once more, and of another."""
     places = torch.stack([torch.tensor([angle + i * torch.pi / 2]) for i in range(4)])
     centres = torch.cat([places.cos(), places.sin()], 1).double()
     members = [GaussianMixture(centre[None], 0.05) for centre in centres]
-    return fn(members, 203, torch.Generator().manual_seed(seed))
+    x, again, other = (fn(members, 203, torch.Generator().manual_seed(seed + i)) for i in (0, 0, 1))
+    return {"x": x, "again": (again - x).abs().max(), "other": (other - x).abs().max()}
 
 
 BETWEEN = (
     "Your samples lie between the members' places: you averaged denoisers or samples; let each sample have one member."
 )
 ONE_ONLY = "Some members draw too little: every member draws about the same share of the samples."
+ELSEWHERE = "The same g gives other samples the second time: hand generator=g to everything that draws."
+AGAIN = "Another g gives the same samples: draw from the g that you are given, and seed nothing inside."
 
 
 def accept_ensemble(answer, inputs):
-    """That samples lie where some member puts them, then that all members take part."""
+    """That samples lie where some member puts them, that all members take part, and that g decides."""
+    x = answer["x"]
     angle = inputs[0] + torch.arange(PLACES) * torch.pi / 2
-    centres = torch.stack([angle.cos(), angle.sin()], 1).to(answer)
-    if on_mode(answer, centres, 4 * WIDE).double().mean() < 0.9:
+    centres = torch.stack([angle.cos(), angle.sin()], 1).to(x)
+    if on_mode(x, centres, 4 * WIDE).double().mean() < 0.9:
         return BETWEEN
-    if torch.bincount(nearest_mode(answer, centres), minlength=PLACES).min() < 20:
+    if torch.bincount(nearest_mode(x, centres), minlength=PLACES).min() < 20:
         return ONE_ONLY
-    return None
+    if answer["again"] > 1e-9:
+        return ELSEWHERE
+    return AGAIN if answer["other"] < 1e-9 else None
 
 
 ENSEMBLE = Exercise(
@@ -447,8 +455,11 @@ ENSEMBLE = Exercise(
     wrong=[
         Wrong(of_means, BETWEEN),
         Wrong(first_only, ONE_ONLY),
+        Wrong(lambda members, n, g: ensemble(members, n, None), ELSEWHERE),
+        Wrong(lambda members, n, g: ensemble(members, n, torch.Generator().manual_seed(0)), AGAIN),
     ],
     needs=("sample", "geometric"),
+    may_pass=any_order("answer", "members"),
 )
 
 

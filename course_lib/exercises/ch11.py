@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from course_lib import features, seedselect
-from course_lib.denoisers import ring
-from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.denoisers import GaussianMixture
+from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.metrics import on_mode
 from course_lib.samplers import geometric, trajectory
@@ -215,6 +215,7 @@ SEMANTIC = Exercise(
     ],
     tolerance=1e-6,
     home="course_lib.seedselect:semantic",
+    may_pass=any_order("references"),
 )
 
 
@@ -247,27 +248,30 @@ def rose_by_normal(before, after):
     return bool(n > 0) and float((change.sum() - 1) / n.sqrt()) >= 1.645
 
 
-def call_rose(fn, before, after):
+def call_rose(fn, before, after, risen):
     """The decisions on all comparisons, (E,)."""
     return torch.tensor([float(fn(b, a)) for b, a in zip(before, after)])
 
 
 def comparisons(g):
-    """120 comparisons of 48 seeds each: in the first half a seed changes either way alike, in the second many rise."""
+    """120 comparisons of 48 seeds each and which have risen, mixed: in half a seed changes either way alike, in the
+    others many rise. What the share was before differs from one to the next, by more than it rises."""
     E, N = 120, 48
-    before = torch.rand(E, N, generator=g) < 0.4
-    u = torch.rand(E, N, generator=g)
-    change = torch.where(
-        torch.arange(E)[:, None] < E // 2, torch.where(before, 0.15, 0.1), torch.where(before, 0.05, 0.5)
-    )
-    return before, before ^ (u < change)
+    risen = torch.randperm(E, generator=g) < E // 2
+    share = 0.2 + 0.5 * torch.rand(E, 1, generator=g)
+    before = torch.rand(E, N, generator=g) < share
+    up = torch.where(risen[:, None], 0.2 / (1 - share), 0.06 / (1 - share))
+    down = torch.where(risen[:, None], 0.01 / share, 0.06 / share)
+    change = torch.where(before, down, up)
+    return before, before ^ (torch.rand(E, N, generator=g) < change), risen
 
 
 def accept_rose(answer, inputs):
-    """False alarms among the first half, hits among the second."""
-    if answer.shape != (len(inputs[0]),):
+    """False alarms where nothing rose, hits where something did."""
+    risen = inputs[2]
+    if answer.shape != risen.shape:
         return SILENT
-    alarms, found = answer[: len(answer) // 2].mean(), answer[len(answer) // 2 :].mean()
+    alarms, found = answer[~risen].mean(), answer[risen].mean()
     if alarms > 0.5 and found < 0.5:
         return INVERTED
     if alarms > 0.2:
@@ -542,6 +546,10 @@ PRICE = Exercise(
         ),
     ],
     tolerance=1e-6,
+    may_pass={
+        "iterations reordered": "Only the sum of the iterations enters the price.",
+        "hit reordered": "Only the number of hits enters the price.",
+    },
 )
 
 
@@ -577,10 +585,12 @@ def hand_out_by_own_loop(run, z, loss, judge):
     return kept[there]
 
 
-def call_hand_out(fn, seed):
+def call_hand_out(fn, quarter, seed):
     """How many of those handed out are right, how many there are, and the runs spent, where the loss has a decoy."""
     n, s, weight = 150, 0.3, 0.0001
-    D = ring(8, radius=3.0, s=s, weights=torch.tensor([weight] + 7 * [(1 - weight) / 7]))
+    angle = torch.pi / 2 * quarter + 2 * torch.pi * torch.arange(8, dtype=torch.float64) / 8
+    means, weights = torch.stack([angle.cos(), angle.sin()], 1), torch.tensor([weight] + 7 * [(1 - weight) / 7])
+    D, ahead = GaussianMixture(3 * means, s, weights), means[0]
     sigmas, g, spent = geometric(6.0, 0.1, 3), torch.Generator().manual_seed(seed), [0.0]
     z = torch.randn(30, n, 2, generator=g)
     references = D.means[0] + s * torch.randn(5, 2, generator=g)
@@ -593,7 +603,8 @@ def call_hand_out(fn, seed):
         return x
 
     def encode(x):
-        return torch.stack([x[:, 0] ** 2 / 3, x[:, 1]], 1)  # does not see left from right
+        across = ahead[0] * x[:, 1] - ahead[1] * x[:, 0]
+        return torch.stack([(x @ ahead) ** 2 / 3, across], 1)  # does not see the mode from the one opposite
 
     def judge(x):
         return on_mode(x, D.means[:1], 3 * s)
@@ -663,9 +674,10 @@ HAND_OUT = Exercise(
     equation="(11.3)",
     name="hand_out",
     reference=hand_out,
-    inputs=lambda g: (whole(g, 0, 2**31 - 1),),
+    inputs=lambda g: (whole(g, 0, 3), whole(g, 0, 2**31 - 1)),
     call=call_hand_out,
     accept=accept_hand_out,
+    draws=4,
     right=[hand_out_from_another, hand_out_by_own_loop],
     wrong=[
         Wrong(lambda run, z, loss, judge: seedselect.seedselect(run, z[0], loss, 12).z, FOOLED),
@@ -674,6 +686,11 @@ HAND_OUT = Exercise(
         Wrong(after_a_choice, OVER),
     ],
     needs=("from course_lib.seedselect import best_of, seedselect",),
+    may_pass=any_order("answer", "z")
+    | {
+        "z kept": "Any independent seeds will do to start from.",
+        "loss reordered": "It is summed over the particles before it is differentiated.",
+    },
 )
 
 

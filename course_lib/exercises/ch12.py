@@ -3,7 +3,7 @@
 import torch
 
 from course_lib import metrics, training
-from course_lib.exercises.declare import Exercise, Question, Wrong
+from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 
 # 12.1 what an adapter trains
@@ -85,6 +85,7 @@ SIZE = Exercise(
             "You added the frozen weights to those that are trained.",
         ),
     ],
+    may_pass=any_order("layers", "targets"),
 )
 
 
@@ -134,6 +135,15 @@ V_LOSS = Exercise(
             "sigma changes nothing in your answer: the error of x0 has a weight in (12.1).",
         ),
         Wrong(weighed(lambda s: 1 / s**2), "Your weight is 1 / sigma**2: that turns x0 into epsilon, not into v."),
+        Wrong(weighed(lambda s: 1 + 1 / s), "You forgot a square: the weight of (12.1) holds sigma squared."),
+        Wrong(
+            lambda x0, estimate, sigma: ((1 + 1 / sigma**2) * (estimate - x0)).mean(),
+            "The error is not squared: errors of either sign cancel in your mean.",
+        ),
+        Wrong(
+            lambda x0, estimate, sigma: ((1 + 1 / sigma**2) * (estimate - x0).abs()).mean(),
+            "You took the size of the error: (12.1) takes its square.",
+        ),
         Wrong(weighed(lambda s: 1 + s**2), "The division by sigma**2 is missing from your weight."),
         Wrong(weighed(lambda s: s**2 / (1 + s**2)), "Your weight is turned over: it must grow where sigma is small."),
         Wrong(
@@ -181,6 +191,13 @@ def change_one_by_one(W, s, kept, target):
     return torch.outer(target - W @ s, q) / (q @ s)
 
 
+def change_in_turn(W, s, kept, target):
+    q = s.clone()
+    for row in kept:
+        q = q - (q @ row) / (row @ row) * row
+    return torch.outer(target - W @ s, q) / (q @ s)
+
+
 def first_only(W, s, kept, target):
     return smallest_change(W, s, kept[:1], target)
 
@@ -216,6 +233,11 @@ CHANGE = Exercise(
             change_one_by_one,
             "You took the kept inputs away one by one, and they are not at right angles: project on all at once.",
         ),
+        Wrong(
+            change_in_turn,
+            "Each kept input that you take away brings back a part of those before it, as they are not at right "
+            "angles: make them so first, or project on all at once.",
+        ),
         Wrong(first_only, "You kept the first row only: all rows of kept must stay."),
         Wrong(
             lambda W, s, kept, target: torch.outer(target - W @ s, rest_of(s, kept)) / (s @ s),
@@ -234,6 +256,7 @@ CHANGE = Exercise(
             "Your sign is turned: the change has to lead from W s to the target.",
         ),
     ],
+    may_pass=any_order("kept"),
 )
 
 
@@ -276,6 +299,11 @@ def halves(D, x0, sigma, eps, n, lam):
 
 def without_weight(D, x0, sigma, eps, n, lam):
     error = (D(x0 + sigma * eps, sigma) - x0).square()
+    return error[:n].mean() + lam * error[n:].mean()
+
+
+def without_sigma(D, x0, sigma, eps, n, lam):
+    error = (1 + 1 / sigma**2) * (D(x0 + eps, sigma) - x0).square()
     return error[:n].mean() + lam * error[n:].mean()
 
 
@@ -334,6 +362,16 @@ PRESERVED = Exercise(
             ),
             "You divide both sums by the size of the whole batch: each kind has a mean of its own.",
         ),
+        Wrong(
+            lambda D, x0, sigma, eps, n, lam: (
+                (e := errors(D, x0, sigma, eps))[:n].mean() + lam * e[n:].sum() / e.numel()
+            ),
+            "You divide the class's sum by the size of the whole batch: its mean is over the class's pictures alone.",
+        ),
+        Wrong(
+            without_sigma,
+            "Your noise has no level: D is asked about x0 + sigma * eps.",
+        ),
     ],
 )
 
@@ -342,9 +380,17 @@ PRESERVED = Exercise(
 
 TOKENS = "In some captions only single tokens are replaced: a caption is left out as a whole, or stays."
 FOREIGN = "Some rows are neither their caption nor the empty one: what stands in for a caption is `nothing`."
+NONE = "No caption is ever left out: a share `share` of them is due to go."
+ALL = "Every caption is left out: only a share `share` of them is due to go."
 TOGETHER = "All captions of the batch go or stay together: each is left out by a draw of its own."
+FRONT = "The captions that go are always the first ones: let a draw decide for each."
+AGAIN = "The same captions go every time: draw from the g that you are given, and seed nothing inside."
+ELSEWHERE = "The same g leaves out other captions the second time: take all your draws from g."
 SWAPPED = "You keep a share of `share` and leave the rest out: it is the other way round."
 OFF = "The share of captions left out is not `share`."
+COUNTED = "The same number of captions goes each time: each goes or stays by a draw of its own, so the number varies."
+UNEVEN = "Some captions go far more often than others: each goes with the same probability."
+BATCHES = 20
 
 
 def dropped(words, nothing, share, g):
@@ -363,6 +409,15 @@ def dropped_by_loop(words, nothing, share, g):
     return torch.stack([nothing if torch.rand((), generator=g) < share else one for one in words])
 
 
+def leaving_out(gone_of):
+    """The reference with another choice of those that go: gone_of(number of captions, share, g) -> (N,) bool."""
+
+    def answer(words, nothing, share, g):
+        return torch.where(gone_of(len(words), share, g)[:, None, None], nothing, words)
+
+    return answer
+
+
 def by_token(words, nothing, share, g):
     gone = torch.rand(words.shape[:2], generator=g) < share
     return torch.where(gone[..., None], nothing, words)
@@ -372,34 +427,45 @@ def zeros_for(words, nothing, share, g):
     return words * (torch.rand(len(words), 1, 1, generator=g) >= share)
 
 
-def all_or_none(words, nothing, share, g):
-    return nothing.expand_as(words).clone() if torch.rand((), generator=g) < share else words.clone()
-
-
-def keeps_the_share(words, nothing, share, g):
-    return dropped(words, nothing, 1 - share, g)
-
-
 def call_dropped(fn, words, nothing, share, seed):
-    """The captions that come out."""
-    return fn(words, nothing, share, torch.Generator().manual_seed(seed))
+    """What comes out of 20 batches in a row, and of the first once more, from the same state of g."""
+    g = torch.Generator().manual_seed(seed)
+    found = [fn(words, nothing, share, g) for _ in range(20)]
+    return torch.stack([*found, fn(words, nothing, share, torch.Generator().manual_seed(seed))])
 
 
 def accept_dropped(found, inputs):
-    """That captions go as a whole, by their own draws, in the right share."""
+    """That captions go as a whole, each by its own draw from g, in the right share, over several batches."""
     words, nothing, share, _ = inputs
-    gone, stays = (found == nothing).all(2), (found == words).all(2)  # (N, tokens)
-    if not (gone | stays).all():
+    empty, stays = (found == nothing).all(3), (found == words).all(3)  # (batches, N, tokens)
+    if not (empty | stays).all():
         return FOREIGN
-    if (gone.any(1) & ~gone.all(1)).any():
+    if (empty.any(2) & ~empty.all(2)).any():
         return TOKENS
-    mean = gone.all(1).double().mean().item()
-    if mean in (0.0, 1.0):
-        return TOGETHER
-    error = 5 * (share * (1 - share) / len(words)) ** 0.5
-    if abs(mean - share) <= error:
-        return None
-    return SWAPPED if abs(mean - 1 + share) <= error else OFF
+    gone, again = empty.all(2)[:BATCHES], empty.all(2)[BATCHES]
+    return _who_goes(gone, again) or _how_many_go(gone.double(), share)
+
+
+def _who_goes(gone, again):
+    """The sentence for captions that do not go by draws of their own from g, (batches, N), or None."""
+    if gone.all(1).logical_or(~gone.any(1)).all():
+        return NONE if not gone.any() else ALL if gone.all() else TOGETHER
+    if (gone.int().diff(dim=1) <= 0).all():
+        return FRONT
+    if (gone == gone[0]).all():
+        return AGAIN
+    return None if torch.equal(gone[0], again) else ELSEWHERE
+
+
+def _how_many_go(gone, share):
+    """The sentence for a wrong share, or a number or a caption that varies too little or too much, or None."""
+    mean, variance = gone.mean().item(), share * (1 - share)
+    error = 5 * (variance / gone.numel()) ** 0.5
+    if abs(mean - share) > error:
+        return SWAPPED if abs(mean - 1 + share) <= error else OFF
+    if gone.sum(1).var() < 0.1 * gone.shape[1] * variance:
+        return COUNTED
+    return UNEVEN if gone.mean(0).var() > 2 * variance / len(gone) else None
 
 
 DROPPED = Exercise(
@@ -411,15 +477,26 @@ DROPPED = Exercise(
     minutes=10,
     name="dropped",
     reference=dropped,
-    inputs=lambda g: (normal(g, 300, 4, 3), normal(g, 4, 3), real(g, 0.15, 0.3), whole(g, 0, 2**31 - 1)),
+    inputs=lambda g: (normal(g, 150, 3, 2), normal(g, 3, 2), real(g, 0.12, 0.4), whole(g, 0, 2**31 - 1)),
     call=call_dropped,
     accept=accept_dropped,
+    draws=2,
     right=[dropped_by_index, dropped_by_loop],
     wrong=[
         Wrong(by_token, TOKENS),
         Wrong(zeros_for, FOREIGN),
-        Wrong(all_or_none, TOGETHER),
-        Wrong(keeps_the_share, SWAPPED),
+        Wrong(lambda words, nothing, share, g: words.clone(), NONE),
+        Wrong(lambda words, nothing, share, g: nothing.expand_as(words).clone(), ALL),
+        Wrong(leaving_out(lambda n, share, g: (torch.rand((), generator=g) < share).expand(n)), TOGETHER),
+        Wrong(leaving_out(lambda n, share, g: torch.arange(n) < share * n), FRONT),
+        Wrong(
+            leaving_out(lambda n, share, g: torch.rand(n, generator=torch.Generator().manual_seed(0)) < share), AGAIN
+        ),
+        Wrong(leaving_out(lambda n, share, g: torch.rand(n) < share), ELSEWHERE),
+        Wrong(leaving_out(lambda n, share, g: torch.rand(n, generator=g) >= share), SWAPPED),
+        Wrong(leaving_out(lambda n, share, g: torch.rand(n, generator=g) < share / 2), OFF),
+        Wrong(leaving_out(lambda n, share, g: torch.randperm(n, generator=g) < round(share * n)), COUNTED),
+        Wrong(leaving_out(lambda n, share, g: torch.rand(n, generator=g) < 2 * share * (torch.arange(n) % 2)), UNEVEN),
     ],
 )
 
@@ -494,8 +571,13 @@ NEARER = Exercise(
             lambda x, t, h: (torch.cdist(x, t).amin(1) - torch.cdist(x, h).amin(1)).mean(),
             "You returned a difference of distances: a share of pictures is due.",
         ),
+        Wrong(
+            lambda x, t, h: (torch.cdist(x, t).amin(1) < torch.cdist(x, h).amin(1)).sum().double(),
+            "You returned a count: (12.5) divides it by the number of generated pictures.",
+        ),
     ],
     home="course_lib.metrics.neighbours:nearer_to_training",
+    may_pass=any_order("generated", "training", "held_out"),
 )
 
 
@@ -504,7 +586,11 @@ NEARER = Exercise(
 ALARMS = "You see memory where there is none: a training set can lie well by luck; see how other sets of five do."
 MISSED = "You miss sets that were copied: when the training set is nearer than all held-out sets, that is memory."
 ALWAYS = "You call every set remembered: some of them were drawn without any."
-CASES = 30
+LEVEL = "You compare the share m with a fixed number: by luck of the set m is large without memory; rank the sets."
+ONE_SET = "You compare with one held-out set: one of two sets is nearer without any memory; all K are due."
+AXIS = "Your minimum runs over the generated pictures: each generated picture has a nearest one in the set, not turned."
+PLUS = "With 12 held-out sets p cannot fall below 1 / 13: the two + 1 are missing, which count the training set itself."
+LUCK, COPIES, COPIES_OF_FEW = 0, 1, 2  # what a case is
 
 
 def remembers(generated, training, held_out):
@@ -519,40 +605,84 @@ def remembers_by_rank(generated, training, held_out):
     return bool((1 + (others <= own).sum()) / (1 + len(held_out)) <= 0.05)
 
 
-def remembers_by_median(generated, training, held_out):
+def remembers_by_count(generated, training, held_out):
     def nearness(some):
         return torch.cdist(generated, some).amin(1).mean().item()
 
     own = nearness(training)
-    return sum(nearness(one) <= own for one in held_out) < 0.05 * (1 + len(held_out)) - 0.5
+    return 1 + sum(nearness(one) <= own for one in held_out) <= 0.05 * (1 + len(held_out))
 
 
-def more_than_half(generated, training, held_out):
-    seen = torch.cdist(generated, training).amin(1)
-    return bool((seen < torch.cdist(generated[None], held_out).amin(2)).double().mean() > 0.5)
+def shares(generated, training, held_out):
+    """Equation (12.5) with each held-out set, (K,)."""
+    seen, unseen = torch.cdist(generated, training).amin(1), torch.cdist(generated[None], held_out).amin(2)
+    return (seen < unseen).double().mean(1)
 
 
-def call_remembers(fn, generated, training, held_out):
+def above(level):
+    """The naive test that the chapter rejects."""
+    return lambda generated, training, held_out: bool(shares(generated, training, held_out).mean() > level)
+
+
+def against_one(generated, training, held_out):
+    return bool(shares(generated, training, held_out[:1]).mean() > 0.5)
+
+
+def of_the_set(generated, training, held_out):
+    own, others = torch.cdist(training, generated).amin(1).mean(), torch.cdist(held_out, generated[None]).amin(2)
+    return bool((1 + (others.mean(1) <= own).sum()) / (1 + len(held_out)) <= 0.05)
+
+
+def without_plus(generated, training, held_out):
+    own, others = torch.cdist(generated, training).amin(1).mean(), torch.cdist(generated[None], held_out).amin(2)
+    return bool((others.mean(1) <= own).double().mean() <= 0.05)
+
+
+def call_remembers(fn, generated, training, held_out, kinds):
     """The decision on each case."""
     return torch.tensor([float(fn(*case)) for case in zip(generated, training, held_out)])
 
 
+def draw_case(g, kind):
+    """20 pictures, 5 for training and K sets of 5 held out; each set has a place of its own, and each case a scale."""
+    K, own = (12 if kind == COPIES_OF_FEW else 39), (1.5 if kind == LUCK else 0.3)
+    sets, generated = normal(g, K + 1, 5, 4) + own * normal(g, K + 1, 1, 4), normal(g, 20, 4)
+    if kind == LUCK:  # by luck the training set has rank 5 to 9 of 40, now and then one behind the middle
+        order = torch.cdist(generated[None], sets).amin(2).mean(1).argsort()
+        mine = order[whole(g, 4, 8) if real(g, 0, 1) < 0.7 else whole(g, 22, 34)]
+    else:  # eight pictures are copies of one, so that the share m is no larger than with luck
+        mine = torch.tensor(0)
+        generated[:8] = sets[0, 0] + 0.05 * normal(g, 8, 4)
+    others = torch.arange(K + 1) != mine
+    place, scale = 5 * normal(g, 4), 10 ** real(g, -1, 1)
+    return tuple(place + scale * z for z in (generated, sets[mine], sets[others]))
+
+
 def draw_cases(g):
-    """Sixty cases of 20 pictures, 5 for training and 39 sets of 5 held out; the first half without memory."""
-    training, held_out, generated = normal(g, 60, 5, 3), normal(g, 60, 39, 5, 3), normal(g, 60, 20, 3)
-    pick = torch.randint(5, (30, 14), generator=g)
-    copies = training[30:].gather(1, pick[..., None].expand(-1, -1, 3)) + 0.1 * normal(g, 30, 14, 3)
-    generated[30:, :14] = copies
-    return generated, training, held_out
+    """24 cases by luck, 16 with copies, and 8 with copies and too few held-out sets to say so, mixed."""
+    kinds = torch.tensor(24 * [LUCK] + 16 * [COPIES] + 8 * [COPIES_OF_FEW])[torch.randperm(48, generator=g)]
+    return (*map(list, zip(*[draw_case(g, kind) for kind in kinds.tolist()])), kinds)
 
 
 def accept_remembers(answer, inputs):
-    """Few false alarms among the first cases, most of the others found."""
+    """Few false alarms, most copies found, and no verdict where there are too few sets; else whose decisions these
+    are."""
+    generated, training, held_out, kinds = inputs
     if answer.min() == 1:
         return ALWAYS
-    if answer[:CASES].sum() > 7:
-        return ALARMS
-    return MISSED if answer[CASES:].sum() < 24 else None
+    if answer.max() == 0:
+        return MISSED
+    alarms, found, few = (answer[kinds == kind].sum() for kind in (LUCK, COPIES, COPIES_OF_FEW))
+    if alarms <= 3 and found >= 12 and few == 0:
+        return None
+    cases = list(zip(generated, training, held_out))
+    for sentence, test in ((PLUS, without_plus), (AXIS, of_the_set), (ONE_SET, against_one)):
+        if answer.tolist() == [float(test(*case)) for case in cases]:
+            return sentence
+    m = torch.stack([shares(*case).mean() for case in cases])
+    if m[answer == 1].min() > m[answer == 0].max():
+        return LEVEL
+    return ALARMS if alarms > 3 else MISSED if found < 12 else PLUS
 
 
 REMEMBERS = Exercise(
@@ -568,12 +698,16 @@ REMEMBERS = Exercise(
     inputs=draw_cases,
     call=call_remembers,
     accept=accept_remembers,
-    right=[remembers_by_rank, remembers_by_median],
+    right=[remembers_by_rank, remembers_by_count],
     wrong=[
-        Wrong(more_than_half, ALARMS),
-        Wrong(lambda generated, training, held_out: False, MISSED),
+        Wrong(above(0.7), LEVEL),
+        Wrong(against_one, ONE_SET),
+        Wrong(of_the_set, AXIS),
+        Wrong(without_plus, PLUS),
+        Wrong(lambda generated, training, held_out: bool(len(generated) < 0), MISSED),
         Wrong(lambda generated, training, held_out: True, ALWAYS),
     ],
+    may_pass=any_order("generated", "training", "held_out"),
 )
 
 
@@ -646,6 +780,7 @@ EFFECTIVE = Exercise(
             "You looked at A alone: what is added to the weights is B A.",
         ),
     ],
+    may_pass={"B reordered": "The singular values of a matrix do not depend on the order of its rows."},
 )
 
 
@@ -689,9 +824,10 @@ def in_other_order(As, Bs, alphas, weights):
 
 
 def call_stacked(fn, As, Bs, alphas, weights):
-    """What the adapter adds, and its rank."""
+    """What the adapter adds, its rank, and whether B was returned before A."""
     A, B = fn(As, Bs, alphas, weights)
-    return B @ A, len(A)
+    swapped = A.shape[0] == len(Bs[0]) and B.shape[1] == As[0].shape[1]
+    return (A @ B, len(B), True) if swapped else (B @ A, len(A), False)
 
 
 def draw_adapters(g):
@@ -730,6 +866,10 @@ STACKED = Exercise(
             "You divided by the number of adapters as well: the weights say how much of each there is.",
         ),
         Wrong(on_both, "Your scale stands in A and in B, so it counts twice."),
+        Wrong(
+            lambda As, Bs, alphas, weights: stacked(As, Bs, alphas, weights)[::-1],
+            "Your two factors are swapped: A comes first, (R, in), and B second, (out, R).",
+        ),
         Wrong(in_other_order, "The A's and the B's are in different orders: each B has to meet its own A."),
     ],
 )
@@ -742,6 +882,7 @@ def clipped_step(module, loss_of, lr, limit):
     """One step of gradient descent on what is trainable, its gradient cut to a length; -> the length before."""
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimiser = torch.optim.SGD(parameters, lr)
+    optimiser.zero_grad()
     loss_of(module).backward()
     norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
     optimiser.step()
@@ -764,18 +905,21 @@ def clipped_with_two_filters(module, loss_of, lr, limit):
         return filter(lambda p: p.requires_grad, module.parameters())
 
     optimiser = torch.optim.SGD(trainable(), lr)
+    module.zero_grad()
     loss_of(module).backward()
     norm = float(torch.nn.utils.clip_grad_norm_(trainable(), limit))
     optimiser.step()
     return norm
 
 
-def stepping(clip):
+def stepping(clip, fresh=True):
     """A step whose gradients are treated by clip(parameters, limit) -> what is returned."""
 
     def answer(module, loss_of, lr, limit):
         parameters = [p for p in module.parameters() if p.requires_grad]
         optimiser = torch.optim.SGD(parameters, lr)
+        if fresh:
+            optimiser.zero_grad()
         loss_of(module).backward()
         found = clip(parameters, limit)
         optimiser.step()
@@ -787,6 +931,7 @@ def stepping(clip):
 def the_script(module, loss_of, lr, limit):
     parameters = filter(lambda p: p.requires_grad, module.parameters())
     optimiser = torch.optim.SGD(parameters, lr)
+    optimiser.zero_grad()
     loss_of(module).backward()
     norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
     optimiser.step()
@@ -823,7 +968,7 @@ def after_clip(parameters, limit):
 
 
 def call_clipped(fn, W, A, B, x):
-    """A layer with an adapter after one step, with a limit that bites and with one that does not."""
+    """A layer with an adapter after each of two steps, with a limit that bites and with one that does not."""
 
     def loss_of(module):
         return (x @ (module.W + module.B @ module.A).T).square().sum()
@@ -833,8 +978,9 @@ def call_clipped(fn, W, A, B, x):
         layer = torch.nn.Module()
         layer.W = torch.nn.Parameter(W.clone(), requires_grad=False)
         layer.A, layer.B = torch.nn.Parameter(A.clone()), torch.nn.Parameter(B.clone())
-        norm = fn(layer, loss_of, 0.01, limit)
-        found += [layer.A.detach() - A, layer.B.detach() - B, layer.W.detach() - W, float(norm)]
+        for _ in range(2):
+            norm = fn(layer, loss_of, 0.003, limit)
+            found += [layer.A.detach() - A, layer.B.detach() - B, layer.W.detach() - W, float(norm)]
     return tuple(found)
 
 
@@ -865,6 +1011,10 @@ CLIPPED = Exercise(
         Wrong(
             stepping(lambda parameters, limit: total(parameters)),
             "The norm is right, but the step is as long as without a limit: clip before the optimiser's step.",
+        ),
+        Wrong(
+            stepping(torch.nn.utils.clip_grad_norm_, fresh=False),
+            "From the second step on the old gradient is in the new one: backward adds to .grad, so empty it first.",
         ),
         Wrong(stepping(one_by_one), "You cut each parameter's gradient alone: the limit is for all of them together."),
         Wrong(stepping(by_value), "You cut single numbers, which turns the gradient: scale it as a whole."),

@@ -1,7 +1,7 @@
 """What an exercise, an anticipated wrong answer and a quiz question are: data, checked when they are made."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -36,6 +36,7 @@ class Exercise:
     needs: what the cell uses beyond torch and built-ins: a public name of course_lib ("ring"), or a line that binds one
     ("D = ring(10)"). home: the library's own function, "course_lib.guidance:rbf". equation: "(4.4)".
     draws: how many inputs `check` tries; by default 5 for a function and 1 for an experiment.
+    may_pass: attacks that the tests make of the reference ("x reordered") and that rightly get the points, with why.
     Raises ValueError with one sentence when a field does not fit.
     """
 
@@ -60,6 +61,7 @@ class Exercise:
     rubric: str = ""
     draws: int = field(default=0)
     beside: bool = False
+    may_pass: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         self._check_numbers()
@@ -122,6 +124,14 @@ class Exercise:
         home = re.fullmatch(r"([\w.]+:[\w.]+)?", self.home)
         self._need(home is not None, f'home must look like "course_lib.guidance:rbf", got {self.home!r}')
         self._need(not isinstance(self.needs, str), "needs must be a tuple of strings, got one string")
+        for attack, why in self.may_pass.items():
+            said = isinstance(why, str) and re.fullmatch(r"[^\n]{15,}\.", why) is not None
+            self._need(said, f"may_pass must say in a sentence why {attack!r} may pass, got {why!r}")
+
+
+def any_order(*names: str) -> dict[str, str]:
+    """may_pass for arguments, or the answer, whose rows are a set."""
+    return {f"{name} reordered": "Its rows are a set: their order means nothing." for name in names}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,8 @@
 """Features: maps from latents and pictures to numbers, (N, C, H, W) -> (N, d).
 
-`latents` holds what a repulsive force looks at, `embeddings` and `clip` what a metric looks at, `inception` and
-`networks` the networks behind them, `tiny` loads the shipped ones and holds the oracle, `silhouettes` reads shapes
-without a network, `images` resizes. Like `metrics` this package re-exports its functions:
+`latents` and `level_style` hold what a repulsive force looks at, `embeddings` and `clip` what a metric looks at,
+`inception` and `networks` the networks behind them, `tiny` loads the shipped ones and holds the oracle, `silhouettes`
+reads shapes without a network, `images` resizes. Like `metrics` this package re-exports its functions:
 `from course_lib.features import channel_mean`.
 """
 
@@ -15,6 +15,7 @@ from course_lib.features.embeddings import (
     gram_style,
     location,
     location_embedding,
+    streamed,
     style,
     style_embedding,
 )
@@ -30,6 +31,7 @@ from course_lib.features.latents import (
     thirds_mean,
     upper_triangle,
 )
+from course_lib.features.level_style import LevelStyleClassifier, load_style
 from course_lib.features.silhouettes import arms, iou, overlap, profile, silhouette
 from course_lib.features.tiny import Oracle, Reading, load_network
 
@@ -37,6 +39,7 @@ __all__ = [
     "CLIP",
     "Embedding",
     "Inception",
+    "LevelStyleClassifier",
     "Oracle",
     "RandomCNN",
     "Reading",
@@ -53,6 +56,7 @@ __all__ = [
     "iou",
     "load_clip",
     "load_network",
+    "load_style",
     "location",
     "location_embedding",
     "overlap",
@@ -60,6 +64,7 @@ __all__ = [
     "resize_clean",
     "rule_of_thirds",
     "silhouette",
+    "streamed",
     "style",
     "style_embedding",
     "thirds_mean",

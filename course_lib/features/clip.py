@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib.features.images import resize_clean
-from course_lib.features.latents import precision
+from course_lib.devices import chosen, handed
+from course_lib.features.images import checked, resize_clean
 from course_lib.features.tiny import shipped
 from course_lib.models import quiet
 
@@ -37,32 +37,37 @@ class CLIP:
         return self.model.config.projection_dim
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Pictures in [-1, 1] of any size, (N, 3, H, W) -> (N, dim), resized as clean-fid does."""
+        """Pictures in [-1, 1] of any size, (N, 3, H, W) -> (N, dim), where the model is, resized as clean-fid does.
+
+        Raises ValueError for what is no picture in [-1, 1].
+        """
+        images = checked(images, "CLIP").to(self.model.device)
         size = self.model.config.vision_config.image_size
         if tuple(images.shape[2:]) != (size, size):
             images = resize_clean(images, size)
         mean, std = (images.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
-        pixels = (((images + 1) / 2 - mean) / std).to(precision(self.model))
+        pixels = handed(((images + 1) / 2 - mean) / std, self.model)
         out = self.model.vision_model(pixel_values=pixels).pooler_output
         return F.normalize(self.model.visual_projection(out).float(), dim=1)
 
     @torch.no_grad()
-    def texts(self, texts: list[str]) -> Tensor:
-        """Texts -> (N, dim); what is longer than the model takes is cut off, as in its training."""
+    def texts(self, texts: str | list[str]) -> Tensor:
+        """Texts, or one text -> (N, dim); what is longer than the model takes is cut off, as in its training."""
+        texts = [texts] if isinstance(texts, str) else list(texts)
         length = self.model.config.text_config.max_position_embeddings
         ids = self.tokenizer(
-            list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+            texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
         ).input_ids
         out = self.model.text_model(input_ids=ids.to(self.model.device)).pooler_output
         return F.normalize(self.model.text_projection(out).float(), dim=1)
 
 
-def load_clip(folder: str | Path | None = None) -> CLIP:
+def load_clip(folder: str | Path | None = None, device: str | torch.device | None = None) -> CLIP:
     """The course's own CLIP, checked against its checksum, or one from a local folder as transformers saves it.
 
-    In float32, ready to read, its parameters need no gradient; nothing is downloaded. The colours' mean and std come
-    from the folder's preprocessor_config.json, where there is one. Raises FileNotFoundError for a folder without a
-    model, and what `load_network` raises.
+    In float32, ready to read, on `device` as `load_network`; its parameters need no gradient; nothing is downloaded.
+    The colours' mean and std come from the folder's preprocessor_config.json, where there is one. Raises
+    FileNotFoundError for a folder without a model, and what `load_network` raises.
     """
     from transformers import CLIPModel, CLIPTokenizer
 
@@ -72,6 +77,7 @@ def load_clip(folder: str | Path | None = None) -> CLIP:
         raise FileNotFoundError(f"load_clip: there is no CLIP model in {folder}; name a folder with its config.json.")
     with quiet():
         model = CLIPModel.from_pretrained(folder, local_files_only=True).float().eval().requires_grad_(False)
+        model = model.to(chosen(device))
         tokenizer = CLIPTokenizer.from_pretrained(folder.parent / "tokenizer" if own else folder, local_files_only=True)
     if own:  # trained on pictures in [-1, 1] as they are
         return CLIP(model, tokenizer, (0.5,) * 3, (0.5,) * 3, name="tiny CLIP")

@@ -1,15 +1,16 @@
 """Embeddings of pictures, (N, 3, H, W) in [-1, 1] -> (N, d), with a name that their statistics carry."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from course_lib.features.images import resize_clean
-from course_lib.features.latents import channel_mean, precision, upper_triangle
+from course_lib.devices import handed
+from course_lib.features.images import checked, resize_clean
+from course_lib.features.latents import channel_mean, upper_triangle
 
 Blocks = tuple[Tensor, Tensor, Tensor]
 
@@ -63,7 +64,7 @@ class Embedding:
     """A network and what is taken from its blocks: pictures (N, 3, H, W) in [-1, 1] -> (N, dim), differentiable.
 
     Pictures of another size are resized to the network's as clean-fid does; `.name` says network and head.
-    Raises ValueError for anything but three channels.
+    They move to the network, and the features stay there. Raises ValueError for what is no picture in [-1, 1].
     """
 
     network: BlockNetwork
@@ -106,29 +107,43 @@ def gram_style(network: BlockNetwork) -> Embedding:
 
 
 def blocks_of(network: BlockNetwork, images: Tensor) -> Blocks:
-    """The blocks of a network on pictures of any size, resized where they have to be."""
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"Embedding: pictures have shape (N, 3, H, W), got {tuple(images.shape)}.")
+    """The blocks of a network on pictures of any size, where it is, resized where they have to be."""
+    images = checked(images, "Embedding")
+    images = images.to(next(network.parameters()).device)
     if tuple(images.shape[2:]) != (network.size, network.size):
         images = resize_clean(images, network.size)
-    return network.blocks(images.to(precision(network)))
+    return network.blocks(handed(images, network))
 
 
 @torch.no_grad()
 def embed(images: Tensor, embeddings: Sequence[Embedding], batch: int = 100) -> dict[str, Tensor]:
     """Several embeddings of many pictures, by name, each (N, dim): a batch at a time, one pass for each network.
 
-    Without gradients; call an embedding itself where you need them. Raises ValueError where two have one name.
+    Without gradients; call an embedding itself where you need them, and `streamed` where the pictures do not fit in
+    memory. Raises ValueError where two have one name.
+    """
+    if batch < 1:
+        raise ValueError(f"embed: needs batch >= 1, got {batch}.")
+    parts = list(streamed(images.split(batch), embeddings))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def streamed(chunks: Iterable[Tensor], embeddings: Sequence[Embedding]) -> Iterator[dict[str, Tensor]]:
+    """Embeddings of chunks of pictures as they come, by name, (n, 3, H, W) -> (n, dim) each: embed and forget.
+
+    No chunk is kept, so memory does not grow with their number: let `chunks` make its pictures when it is asked, and
+    give what comes out to `GaussianStatistics.update`. Without gradients. Raises ValueError where two have one name.
     """
     names = [embedding.name for embedding in embeddings]
-    if len(set(names)) < len(names) or not names or batch < 1:
-        raise ValueError(f"embed: needs embeddings of different names and batch >= 1, got {names}, {batch}.")
-    parts: dict[str, list[Tensor]] = {name: [] for name in names}
-    for chunk in images.split(batch):
-        seen: dict[int, Blocks] = {}
-        for embedding in embeddings:
-            network = embedding.network
-            if id(network) not in seen:
-                seen[id(network)] = blocks_of(network, chunk)
-            parts[embedding.name].append(embedding.head(seen[id(network)]))
-    return {name: torch.cat(part) for name, part in parts.items()}
+    if len(set(names)) < len(names) or not names:
+        raise ValueError(f"embed: needs embeddings of different names, at least one, got {names}.")
+    # a loop would keep the last chunk while the next is made
+    return map(partial(_embedded, embeddings=embeddings), chunks)
+
+
+@torch.no_grad()
+def _embedded(images: Tensor, embeddings: Sequence[Embedding]) -> dict[str, Tensor]:
+    """One chunk through each network once."""
+    seen = {id(embedding.network): embedding.network for embedding in embeddings}
+    blocks = {key: blocks_of(network, images) for key, network in seen.items()}
+    return {one.name: one.head(blocks[id(one.network)]) for one in embeddings}

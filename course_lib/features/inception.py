@@ -5,18 +5,15 @@ habits differ from other Inceptions and change the features: average pools leave
 last block pools by the maximum. Source: Szegedy et al. (2016); Heusel et al. (2017); the port by Seitzer (2020).
 """
 
-import hashlib
-import os
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FILE = "pt_inception-2015-12-05-6726825d.pth"
-URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
-SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-VARIABLE = "COURSE_INCEPTION"
+from course_lib.devices import chosen, handed
+from course_lib.models import INCEPTION
+
 CLASSES = 1008
 
 
@@ -188,7 +185,7 @@ class Inception(nn.Module):
         self.fc = nn.Linear(2048, CLASSES)
 
     def blocks(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        first = halve(self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(images))))
+        first = halve(self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(handed(images, self)))))
         second = halve(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(first)))
         x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(second)))
         x = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(x)))))
@@ -198,21 +195,13 @@ class Inception(nn.Module):
         return self.fc(self.blocks(images)[2])
 
 
-def inception(path: str | Path | None = None) -> Inception:
-    """Inception with the published weights, ready to read, from a local file: `path` or what COURSE_INCEPTION names.
+def inception(path: str | Path | None = None, device: str | torch.device | None = None) -> Inception:
+    """Inception with the published weights, ready to read, on `device` as `load_network`.
 
-    Nothing is downloaded. The file's SHA-256 is checked before it is opened, and it is opened as weights only. Raises
+    From a local file: `path`, what COURSE_INCEPTION names, or what `course get inception` fetched. Nothing is
+    downloaded. The file's SHA-256 is checked before it is opened, and it is opened as weights only. Raises
     FileNotFoundError or ValueError with one sentence that says what to fetch.
     """
-    named = path or os.environ.get(VARIABLE)
-    fetch = f"fetch {URL} (96 MB) and name the file in the environment variable {VARIABLE}"
-    if not named or not Path(named).is_file():
-        where = f"there is no file {named}" if named else "no file with its weights is named"
-        raise FileNotFoundError(f"inception: {where}; {fetch}.")
-    with Path(named).open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != SHA256:
-        raise ValueError(f"inception: {named} is not {FILE}, its SHA-256 begins with {found[:8]}; {fetch}.")
-    network = Inception()
-    network.load_state_dict(torch.load(named, map_location="cpu", weights_only=True))
-    return network.eval().requires_grad_(False)
+    network, file = Inception(), INCEPTION.find(path)
+    network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    return network.eval().requires_grad_(False).to(chosen(device))

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.devices import handed
+
 Feature = Callable[[Tensor], Tensor]
 
 
@@ -116,14 +118,14 @@ class StyleClassifier:
     """Features of a style classifier that was trained on latents: what it looks at before it decides.
 
     network.features maps (N, C, H, W) -> (N, K, h, w); `load_network("style")` is one. Called, it gives their means
-    over positions, (N, C, H, W) -> (N, K). Source: Pondaven (2023), "style classifier".
+    over positions, where the network is, (N, C, H, W) -> (N, K). Source: Pondaven (2023), "style classifier".
     """
 
     def __init__(self, network: nn.Module):
         self.network = network
 
     def _map(self, z: Tensor) -> Tensor:
-        return self.network.features(z.to(precision(self.network)))
+        return self.network.features(handed(z, self.network))
 
     def __call__(self, z: Tensor) -> Tensor:
         return channel_mean(self._map(z)).to(z.dtype)
@@ -139,8 +141,3 @@ def decoded(sd: Decoder, feature: Feature) -> Feature:
     Gradients pass through the decoder, whose memory they cost.
     """
     return lambda z: feature(sd.decode(z))
-
-
-def precision(network: nn.Module) -> torch.dtype:
-    """The number type a network computes in."""
-    return next(network.parameters()).dtype

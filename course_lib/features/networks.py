@@ -5,6 +5,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from course_lib.devices import handed
 from course_lib.world import COLOURS, SHAPES, STYLES
 
 
@@ -30,7 +31,7 @@ class FactorNetwork(nn.Module):
         self.head = nn.Linear(widths[-1] * 9, sum(self.sizes))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return self.head(self.layers(images)).split(self.sizes, dim=1)
+        return self.head(self.layers(handed(images, self))).split(self.sizes, dim=1)
 
 
 class EmbeddingNetwork(nn.Module):
@@ -50,7 +51,7 @@ class EmbeddingNetwork(nn.Module):
         self.head = nn.Linear(128, sum(self.sizes))
 
     def blocks(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        first = self.block0(images)
+        first = self.block0(handed(images, self))
         second = self.block1(first)
         return first, second, self.block3(self.block2(second))
 
@@ -74,16 +75,53 @@ class StyleNetwork(nn.Module):
         self.head = nn.Linear(32, len(STYLES))
 
     def features(self, latents: Tensor) -> Tensor:
-        return torch.relu(self.layers(latents))
+        return torch.relu(self.layers(handed(latents, self)))
 
     def forward(self, latents: Tensor) -> Tensor:
         return self.head(self.features(latents).mean((2, 3)))
+
+
+class LevelStyleNetwork(nn.Module):
+    """Names the style (the artist) of a noisy latent x0 + sigma eps of any size, told the noise level sigma.
+
+    The input is scaled to variance 1 as in (2.4); log sigma sets the gain and offset of each layer's channels.
+    features (N, C, H, W) and sigma, one or (N,), -> (N, 96, H / 2, W / 2); forward -> logits (N, styles). Levels below
+    0.03, clean latents among them, are read as 0.03.
+    """
+
+    LOWEST = 0.03
+
+    def __init__(self, styles: int = len(STYLES), channels: int = 4, widths: tuple[int, ...] = (64, 64, 96, 96)):
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, 3, 2 if k == 2 else 1, 1, bias=False)
+            for k, (a, b) in enumerate(zip((channels, *widths), widths))
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width, affine=False) for width in widths)
+        self.level = nn.Sequential(nn.Linear(1, 64), nn.SiLU(), nn.Linear(64, 2 * sum(widths)))
+        self.head = nn.Linear(widths[-1], styles)
+        self.widths = widths
+
+    def features(self, latents: Tensor, sigma: Tensor | float) -> Tensor:
+        latents = handed(latents, self)
+        level = torch.as_tensor(sigma, dtype=torch.float32, device=latents.device).reshape(-1, 1, 1, 1)
+        level = level.expand(len(latents), 1, 1, 1).clamp(min=self.LOWEST).to(latents.dtype)
+        told = self.level(level.log().flatten(1))[..., None, None]  # (N, 2 * sum of widths, 1, 1)
+        gains, offsets = (part.split(self.widths, dim=1) for part in told.chunk(2, dim=1))
+        z = latents / (1 + level**2).sqrt()
+        for convolution, norm, gain, offset in zip(self.convolutions, self.norms, gains, offsets):
+            z = torch.relu((1 + gain) * norm(convolution(z)) + offset)
+        return z
+
+    def forward(self, latents: Tensor, sigma: Tensor | float) -> Tensor:
+        return self.head(self.features(latents, sigma).mean((2, 3)))
 
 
 BUILD = {
     "oracle": FactorNetwork,
     "oracle2": lambda: FactorNetwork((32, 40, 56, 80, 112), kernel=5),  # trained apart: another build, other pictures
     "style": StyleNetwork,
+    "style_levels": LevelStyleNetwork,
     "embedding": EmbeddingNetwork,
 }
 

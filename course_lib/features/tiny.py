@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from course_lib.features.images import resize_clean
-from course_lib.features.latents import precision
+from course_lib.devices import chosen, handed
+from course_lib.features.images import checked, resize_clean
 from course_lib.features.networks import build
 from course_lib.world import thirds
 
@@ -32,18 +32,20 @@ def shipped(name: str) -> Path:
     return path
 
 
-def load_network(name: str) -> nn.Module:
+def load_network(name: str, device: str | torch.device | None = None) -> nn.Module:
     """A shipped network in float32, ready to read: "oracle", "oracle2", "style" or "embedding".
 
+    It lives on `device`: where that is None on COURSE_DEVICE, else on a GPU where there is one, else on the CPU.
+
     In evaluation mode, its parameters need no gradient, `.name` and `.size` say what it is and how wide its pictures
-    are. Raises ValueError for another name or a file that changed, FileNotFoundError for one that is missing.
+    are. Raises ValueError for another name or device or a file that changed, FileNotFoundError for a missing one.
     """
     from safetensors.torch import load_file
 
     network = build(name)
     network.load_state_dict(load_file(shipped(f"{name}.safetensors")))  # half precision on disk
     network.name, network.size = name, SIZE
-    return network.eval().requires_grad_(False)
+    return network.eval().requires_grad_(False).to(chosen(device))
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,10 @@ class Reading:
             index = [range(len(self))[index]]  # raises IndexError, which ends a loop over the readings
         return Reading(*(getattr(self, f.name)[index] for f in fields(self)))
 
+    def cpu(self) -> "Reading":
+        """The same reading on the CPU, beside the factors it is compared with."""
+        return Reading(*(getattr(self, f.name).cpu() for f in fields(self)))
+
     @property
     def cell(self) -> Tensor:
         """The cell of the 3 x 3 grid that holds the centre, row first, (N,)."""
@@ -82,28 +88,27 @@ class Oracle:
     """Reads the factors of pictures back with a network that nothing was optimised against.
 
     `second` takes the other one, trained apart with another build on other pictures; `network` any FactorNetwork.
+    `device` is where it lives, as for `load_network`.
     """
 
     second: bool = False
     network: nn.Module | None = None
+    device: str | torch.device | None = None
 
     def __post_init__(self) -> None:
         if self.network is None:
-            object.__setattr__(self, "network", load_network("oracle2" if self.second else "oracle"))
+            object.__setattr__(self, "network", load_network("oracle2" if self.second else "oracle", self.device))
 
     @torch.no_grad()
     def __call__(self, images: Tensor, batch: int = 500) -> Reading:
         """(N, 3, H, W) in [-1, 1] -> Reading, `batch` pictures at a time, resized to 48 pixels where they differ.
 
-        Raises ValueError for another shape or for pictures that are not finite.
+        The reading stays where the network is. Raises ValueError for what is no finite picture in [-1, 1].
         """
-        if images.ndim != 4 or images.shape[1] != 3 or not len(images):
-            raise ValueError(f"Oracle: pictures have shape (N, 3, H, W) with N >= 1, got {tuple(images.shape)}.")
-        if not images.isfinite().all():
-            raise ValueError("Oracle: these pictures hold values that are not finite; look at what made them.")
+        images = checked(images.detach(), "Oracle")
         if tuple(images.shape[2:]) != (SIZE, SIZE):
             images = resize_clean(images, SIZE)
-        parts = [self.network(part.to(precision(self.network))) for part in images.split(batch)]
+        parts = [self.network(handed(part, self.network)) for part in images.split(batch)]
         shape, colour, style, place = (torch.cat(column) for column in zip(*parts))
         logits = (shape, colour, style)
         return Reading(*(one.argmax(1) for one in logits), *(one.softmax(1) for one in logits), *place.unbind(1))

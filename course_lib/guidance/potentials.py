@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from course_lib.checks import number, shown, whole
 from course_lib.guidance.kernels import flatten, rbf
 from course_lib.metrics.entropy import spectrum_number
 
@@ -18,7 +19,8 @@ Bandwidth = float | Callable[[Tensor], float] | None
 class _SetPotential:
     """What the potentials of a set share: a strength, a kernel on features of x or x0, and its bandwidth.
 
-    h is None (median rule), a number, or a function of sigma.
+    h is None (median rule), a number, or a function of sigma. Features with `takes_sigma` are told the noise level of
+    what they are given, 0 for x0.
     """
 
     alpha: float
@@ -28,6 +30,11 @@ class _SetPotential:
     h: Bandwidth = None
 
     def __post_init__(self) -> None:
+        own = type(self).__name__
+        number(self.alpha, f"{own}: alpha")
+        _functions(self, "kernel", "features")
+        if self.h is not None and not callable(self.h):
+            number(self.h, f"{own}: h, unless it is None or a function of sigma,", above=0)
         if self.on not in ("x", "x0"):
             raise ValueError(f"{type(self).__name__}: on must be 'x' or 'x0', got {self.on!r}.")
 
@@ -36,7 +43,17 @@ class _SetPotential:
         if len(x) < 2:
             raise ValueError(f"{type(self).__name__} needs at least 2 particles, got {len(x)}; raise N.")
         h = self.h(sigma) if callable(self.h) else self.h
-        return self.kernel(self.features(x if self.on == "x" else x0), h)
+        points, level = (x, sigma) if self.on == "x" else (x0, 0.0)
+        told = (level,) if getattr(self.features, "takes_sigma", False) else ()
+        return self.kernel(self.features(points, *told), h)
+
+
+def _functions(potential, *names: str) -> None:
+    """Raises ValueError unless these fields of a potential are functions."""
+    for name in names:
+        if not callable(getattr(potential, name)):
+            got = shown(getattr(potential, name))
+            raise ValueError(f"{type(potential).__name__}: {name} must be a function, got {got}.")
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,10 @@ class Determinantal(_SetPotential):
     on: str = "x0"
     jitter: float = 1e-4
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number(self.jitter, "Determinantal: jitter", above=0)
+
     def __call__(self, x: Tensor, x0: Tensor, sigma: Tensor) -> Tensor:
         """(N, *shape), (N, *shape), () -> ()."""
         k = self.similarity(x, x0, sigma)
@@ -80,6 +101,11 @@ class VendiPotential(_SetPotential):
     on: str = "x0"
     q: float = 1.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (isinstance(self.q, float) and self.q == float("inf")):
+            number(self.q, "VendiPotential: q", 0)
+
     def __call__(self, x: Tensor, x0: Tensor, sigma: Tensor) -> Tensor:
         """(N, *shape), (N, *shape), () -> ()."""
         return self.alpha * spectrum_number(self.similarity(x, x0, sigma), self.q).log()
@@ -92,6 +118,10 @@ class Above:
     level: float
     potential: Potential
 
+    def __post_init__(self) -> None:
+        number(self.level, "Above: level")
+        _functions(self, "potential")
+
     def __call__(self, x: Tensor, x0: Tensor, sigma: Tensor) -> Tensor | float:
         """(N, *shape), (N, *shape), () -> (), or the number 0 where it is switched off."""
         return self.potential(x, x0, sigma) if float(sigma) > self.level else 0.0
@@ -99,17 +129,26 @@ class Above:
 
 @dataclass(frozen=True)
 class Groups:
-    """A potential within each block of `size` particles: independent sets side by side, say one per prompt."""
+    """A potential within each block of `size` particles: independent sets side by side, say one per prompt.
+
+    All sets at once where torch.vmap can, which no decoder lets it; else one after the other.
+    """
 
     size: int
     potential: Potential
 
+    def __post_init__(self) -> None:
+        whole(self.size, "Groups: size", 1)
+        _functions(self, "potential")
+
     def __call__(self, x: Tensor, x0: Tensor, sigma: Tensor) -> Tensor | float:
-        """(R * size, *shape), (R * size, *shape), () -> (), the sum over the R sets."""
-        if isinstance(self.potential, Above) and not float(sigma) > self.potential.level:
-            return 0.0
-        each = torch.vmap(lambda a, b: self.potential(a, b, sigma))
-        return each(blocks(x, self.size), blocks(x0, self.size)).sum()
+        """(R * size, *shape), (R * size, *shape), () -> (), the sum over the R sets, 0 where it is switched off."""
+        sets = blocks(x, self.size), blocks(x0, self.size)
+        try:
+            return torch.vmap(lambda a, b: self.potential(a, b, sigma))(*sets).sum()
+        except (RuntimeError, ValueError):  # vmap cannot run it (group norm, a number for a tensor), or nothing can
+            pass
+        return sum(self.potential(a, b, sigma) for a, b in zip(*sets))
 
 
 def blocks(x: Tensor, size: int) -> Tensor:

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from course_lib.checks import gradients_allowed, typed
 from course_lib.guidance.potentials import Potential
 
 
+@typed
 def turned(step: Callable, potential: Potential) -> Callable:
     """A step followed by a rotation: each particle of the plane turns about the origin as the potential pulls it (4.9).
 
@@ -19,6 +21,7 @@ def turned(step: Callable, potential: Potential) -> Callable:
     def turning(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor, randn_like) -> Tensor:
         if x.shape[1:] != (2,):
             raise ValueError(f"turned: points of the plane have shape (N, 2), got {tuple(x.shape)}.")
+        gradients_allowed("turned", x, x0, sigma)
         with torch.enable_grad():
             angle = torch.zeros_like(x[:, 0], requires_grad=True)
             log_w = potential(_rotate(x.detach(), angle), _rotate(x0.detach(), angle), sigma)

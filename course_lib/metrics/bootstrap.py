@@ -1,10 +1,13 @@
 """How sure is a number? Standard errors over repeats, and by resampling them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from course_lib.checks import numeric, typed, whole
+from course_lib.metrics.checks import in_float64
 
 
 class Estimate(NamedTuple):
@@ -19,7 +22,7 @@ class Estimate(NamedTuple):
 
 
 def _repeats(values: Tensor, name: str) -> Tensor:
-    values = torch.as_tensor(values, dtype=torch.float64)
+    values = numeric(values, f"{name}: values", torch.float64)
     if values.ndim < 1 or len(values) < 2:
         raise ValueError(f"{name}: needs at least 2 repeats along the first axis, got shape {tuple(values.shape)}.")
     if not values.isfinite().all():
@@ -36,8 +39,12 @@ def mean_and_error(values: Tensor) -> Estimate:
     return Estimate(values.mean().item(), (values.std() / len(values) ** 0.5).item(), len(values))
 
 
+@typed
 def bootstrap(
-    values: Tensor, statistic: Callable[[Tensor], Tensor], draws: int = 200, generator: torch.Generator | None = None
+    values: Tensor | Sequence[float],
+    statistic: Callable[[Tensor], Tensor],
+    draws: int = 200,
+    generator: torch.Generator | None = None,
 ) -> Estimate:
     """Standard error of any statistic of R batches, by drawing R of them again and again (3.10), (R, ...) -> Estimate.
 
@@ -45,10 +52,12 @@ def bootstrap(
     for fewer than two batches or draws, or a statistic that is not finite. Source: Efron (1979).
     """
     values = _repeats(values, "bootstrap")
-    if draws < 2:
+    if whole(draws, "bootstrap: draws") < 2:
         raise ValueError(f"bootstrap: draws must be at least 2, got {draws}.")
     index = torch.randint(len(values), (draws, len(values)), generator=generator)
-    resampled = torch.stack([torch.as_tensor(statistic(values[i]), dtype=torch.float64) for i in index])
+    resampled = torch.stack([in_float64(statistic(values[i])) for i in index])
+    if resampled.ndim != 1:
+        raise ValueError(f"bootstrap: the statistic must be one number, got {tuple(resampled.shape[1:])}.")
     estimate = Estimate(float(statistic(values)), resampled.std().item(), len(values))
     if not torch.tensor(estimate, dtype=torch.float64).isfinite().all():
         raise ValueError("bootstrap: the statistic must be finite for every draw; look at what it does with repeats.")

@@ -1,20 +1,25 @@
 """Effective numbers: Hill numbers of shares, Vendi scores of a kernel, and similarity within a batch."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from course_lib.metrics.checks import checked, unit
+from course_lib.checks import numeric, typed
+from course_lib.metrics.checks import checked, precise, unit
 
 
-def hill(p: Tensor, q: float = 1.0) -> Tensor:
+@typed
+def hill(p: Tensor | Sequence[float], q: float = 1.0) -> Tensor:
     """Hill number of order q, the effective number of kinds (sum_m p_m**q)**(1 / (1 - q)) (3.3), (M,) -> ().
 
     q = 0 counts kinds, q = 1 is exp(entropy), q = inf is 1 / max p. Raises ValueError unless p are shares that sum to
     one and q >= 0. Source: Hill (1973).
     """
-    p = torch.as_tensor(p)
+    p = numeric(p, "hill: p")
+    p = precise(p, "hill: p") if p.is_floating_point() else p.double()
     total = p.detach().sum().item()
-    if p.ndim != 1 or (p.detach() < -1e-9).any() or abs(total - 1) > 1e-4:
+    if p.ndim != 1 or not (p.detach() >= -1e-9).all() or not abs(total - 1) <= 1e-4:
         raise ValueError(f"hill: p must be shares, not negative and summing to 1, got a sum of {total:g}.")
     if not q >= 0:
         raise ValueError(f"hill: the order q must be at least 0, got {q}.")
@@ -34,21 +39,41 @@ def _order(p: Tensor, q: float) -> Tensor:
     return torch.exp(torch.logsumexp((q * log_p).masked_fill(~there, -torch.inf), 0) / (1 - q))
 
 
-def _check_kernel(k: Tensor, name: str) -> None:
+def _checked_kernel(k: Tensor, name: str) -> Tensor:
+    """The kernel matrix, of float16 and bfloat16 in float32, which eigenvalues need."""
+    k = numeric(k, f"{name}: k")
     if k.ndim != 2 or len(k) != k.shape[1] or len(k) == 0:
         raise ValueError(f"{name}: the kernel matrix must be square, got shape {tuple(k.shape)}.")
-    k = k.detach()
-    if not k.isfinite().all() or (k - k.T).abs().max() > 1e-5 or (k.diagonal() - 1).abs().max() > 1e-5:
-        raise ValueError(f"{name}: the kernel matrix must be finite and symmetric with ones on its diagonal.")
+    k = k.to(torch.promote_types(k.dtype, torch.float32))
+    entries = k.detach()
+    off = (entries - entries.T).abs().max(), (entries.diagonal() - 1).abs().max(), entries.abs().max() - 1
+    if not entries.isfinite().all() or not max(off) <= 1e-5:
+        raise ValueError(
+            f"{name}: the kernel matrix must be finite and symmetric with ones on its diagonal and none beyond."
+        )
+    return k
 
 
+def _check_positive(k: Tensor, name: str, rounding: float) -> None:
+    """Raises ValueError for a kernel matrix with a negative eigenvalue, which no set of features has."""
+    lifted = k.detach() + (1e-5 + len(k) * rounding) * torch.eye(len(k), dtype=k.dtype, device=k.device)
+    if torch.linalg.cholesky_ex(lifted)[1]:
+        raise ValueError(
+            f"{name}: the kernel matrix must have no negative eigenvalue; this one belongs to no features."
+        )
+
+
+@typed
 def vendi(k: Tensor, q: float = 1.0) -> Tensor:
     """Vendi score of order q: the Hill number of the eigenvalues of k / N (3.4), (N, N) -> ().
 
     From 1 (all alike) to N (nothing alike). Differentiable. Raises ValueError unless k is a symmetric kernel matrix
-    with ones on its diagonal. Source: Friedman and Dieng (2023); orders q by Pasarkar and Dieng (2024).
+    with ones on its diagonal and no negative eigenvalue. Source: Friedman and Dieng (2023); orders q by Pasarkar and
+    Dieng (2024).
     """
-    _check_kernel(k, "vendi")
+    rounding = torch.finfo(k.dtype).eps if isinstance(k, Tensor) and k.is_floating_point() else 0.0
+    k = _checked_kernel(k, "vendi")
+    _check_positive(k, "vendi", rounding)
     if not q >= 0:
         raise ValueError(f"vendi: the order q must be at least 0, got {q}.")
     return spectrum_number(k, q)
@@ -59,11 +84,11 @@ def rke(k: Tensor) -> Tensor:
 
     Source: Jalali, Li and Farnia (2023), eq. (6).
     """
-    _check_kernel(k, "rke")
-    return spectrum_number(k, 2)
+    return spectrum_number(_checked_kernel(k, "rke"), 2)
 
 
-def vendi_features(phi: Tensor, q: float = 1.0) -> Tensor:
+@typed
+def vendi_features(phi: Tensor | Sequence, q: float = 1.0) -> Tensor:
     """Vendi score of order q of features with the cosine kernel (3.4), (N, d) -> ().
 
     From the eigenvalues of Z' Z instead of Z Z' where d < N, for features Z of length 1: O(N d min(N, d)). At most d.
@@ -96,9 +121,12 @@ def in_batch_similarity(phi: Tensor) -> Tensor:
     Computed in O(N d). Raises ValueError at N = 1, or for a feature vector of length 0 or not finite. Source: Corso et
     al. (2024).
     """
-    N = len(phi)
-    if phi.ndim != 2 or N < 2:
+    phi = numeric(phi, "in_batch_similarity: phi")
+    phi = phi if phi.is_floating_point() else phi.double()
+    if phi.ndim != 2 or len(phi) < 2:
         raise ValueError(f"in_batch_similarity: needs (N, d) with N >= 2, got {tuple(phi.shape)}.")
+    N = len(phi)
+    phi = precise(phi, "in_batch_similarity: phi")
     length = phi.norm(dim=1, keepdim=True)
     if not length.isfinite().all():
         raise ValueError("in_batch_similarity: phi holds vectors of no finite length; look at the samples behind them.")

@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor
 
+from course_lib.checks import numeric, whole
+
 
 def _labels(labels: Tensor, name: str) -> Tensor:
-    labels = torch.as_tensor(labels)
-    if labels.is_floating_point() or labels.is_complex() or labels.numel() == 0:
+    labels = numeric(labels, f"{name}: labels").cpu()
+    if labels.is_floating_point() or labels.numel() == 0:
         raise ValueError(f"{name}: needs whole-number labels, got {tuple(labels.shape)} of {labels.dtype}.")
     return labels.long()
 
@@ -36,10 +38,11 @@ def factor_coverage(labels: Tensor, kinds: int) -> Tensor:
     or outside the kinds.
     """
     labels = _labels(labels, "factor_coverage")
+    whole(kinds, "factor_coverage: kinds", 1)
     if labels.ndim < 1 or labels.min() < 0 or labels.max() >= kinds:
         raise ValueError(
             f"factor_coverage: labels must be (..., N) from 0 to {kinds - 1}, got {tuple(labels.shape)} from "
             f"{labels.min()} to {labels.max()}."
         )
-    seen = torch.zeros(*labels.shape[:-1], kinds, dtype=torch.float64, device=labels.device)
+    seen = torch.zeros(*labels.shape[:-1], kinds, dtype=torch.float64)
     return seen.scatter_(-1, labels, 1.0).mean(-1)

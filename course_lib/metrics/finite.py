@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from course_lib.checks import numeric, whole
 from course_lib.metrics.checks import checked
 from course_lib.metrics.gaussian import Set, frechet
 from course_lib.metrics.statistics import GaussianStatistics
@@ -26,7 +27,8 @@ def frechet_bias(eigenvalues: Tensor, n: int, m: int | None = None) -> float:
     with m, both sides are samples and 1/n becomes 1/n + 1/m. Squared units of the features. Raises ValueError for
     eigenvalues that are negative or not finite, or fewer than 2 samples.
     """
-    values = torch.as_tensor(eigenvalues, dtype=torch.float64)
+    values = numeric(eigenvalues, "frechet_bias: eigenvalues", torch.float64)
+    n, m = whole(n, "frechet_bias: n"), None if m is None else whole(m, "frechet_bias: m")
     rounding = 1e-9 * values.abs().max() if values.numel() else 0
     if values.ndim != 1 or not values.isfinite().all() or (values < -rounding).any():
         raise ValueError("frechet_bias: the eigenvalues must be a list (d,) of finite numbers that are not negative.")
@@ -48,7 +50,8 @@ def frechet_infinity(
     Source: Chong and Forsyth (2020).
     """
     x = checked(x, "frechet_infinity: x")
-    smallest = max(2, len(x) // 10) if smallest is None else smallest
+    smallest = max(2, len(x) // 10) if smallest is None else whole(smallest, "frechet_infinity: smallest")
+    whole(points, "frechet_infinity: points")
     if points < 2 or not 2 <= smallest <= len(x) - points + 1:
         raise ValueError(
             f"frechet_infinity: needs 2 points or more of different sizes from at least 2 to N = {len(x)}, "

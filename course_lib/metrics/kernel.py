@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from course_lib.checks import whole
 from course_lib.metrics.checks import checked_pair
 
 BLOCK = 1024  # rows of the kernel matrix that are held at once
@@ -42,7 +43,7 @@ def kid_subsets(
     ValueError as `kid`, for no subset, or a size that is not in [2, min(N, M)].
     """
     x, y = checked_pair(x, y, "kid_subsets")
-    if subsets < 1 or not 2 <= size <= min(len(x), len(y)):
+    if whole(subsets, "kid_subsets: subsets") < 1 or not 2 <= whole(size, "kid_subsets: size") <= min(len(x), len(y)):
         raise ValueError(
             f"kid_subsets: needs subsets >= 1 and size from 2 to {min(len(x), len(y))}, got {subsets} and {size}."
         )

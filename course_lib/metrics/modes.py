@@ -1,14 +1,18 @@
 """Counting modes: which were hit, and how many samples lie on a mode at all. Report the first only with the second."""
 
+import math
+
 import torch
 from torch import Tensor
 
-from course_lib.metrics.distances import squared_distances
+from course_lib.checks import number, numeric, whole
+from course_lib.metrics.checks import checked_pair
+from course_lib.metrics.distances import exact_squares
 
 
 def nearest_mode(x: Tensor, centres: Tensor) -> Tensor:
     """Index of the nearest centre, (N, d), (M, d) -> (N,)."""
-    return squared_distances(x, centres).argmin(1)
+    return exact_squares(*checked_pair(x, centres, "nearest_mode", ("x", "centres"), least=1))[0].argmin(1)
 
 
 def on_mode(x: Tensor, centres: Tensor, radius: float) -> Tensor:
@@ -16,9 +20,9 @@ def on_mode(x: Tensor, centres: Tensor, radius: float) -> Tensor:
 
     Its mean is the share on a mode. Raises ValueError for a radius that is not positive.
     """
-    if not radius > 0:
-        raise ValueError(f"on_mode: radius must be positive, got {radius}.")
-    return squared_distances(x, centres).min(1).values <= radius**2
+    number(radius, "on_mode: radius", above=0)
+    x, centres = checked_pair(x, centres, "on_mode", ("x", "centres"), least=1)
+    return exact_squares(x, centres)[0].min(1).values <= radius**2
 
 
 def modes_hit(x: Tensor, centres: Tensor, radius: float | None = None) -> int:
@@ -37,8 +41,10 @@ def expected_modes(weights: Tensor, N: int) -> float:
 
     Raises ValueError unless the weights are shares that sum to one and N >= 0.
     """
-    weights = torch.as_tensor(weights, dtype=torch.float64)
-    if (weights < 0).any() or abs(weights.sum().item() - 1) > 1e-6 or N < 0:
+    weights = numeric(weights, "expected_modes: weights", torch.float64)
+    if whole(N, "expected_modes: N", -math.inf) < 0:
+        raise ValueError(f"expected_modes: needs N >= 0, got N = {N}.")
+    if weights.ndim != 1 or not (weights >= 0).all() or not abs(weights.sum().item() - 1) <= 1e-6:
         raise ValueError(
             f"expected_modes: needs shares that sum to 1 and N >= 0, got the sum {weights.sum():g} and {N=}."
         )

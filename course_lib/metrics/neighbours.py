@@ -5,11 +5,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from course_lib.checks import whole
 from course_lib.metrics.checks import checked_pair
-from course_lib.metrics.distances import squared_distances
+from course_lib.metrics.distances import exact_squares
 
 BLOCK = 1024  # rows of the distance matrix that are held at once
-ROUNDING = 1e-12  # of the two squared norms: more than the expanded square of a distance loses
+ROUNDING = 1e-12  # of what a squared distance was computed from: more than it loses
 
 
 class PRDC(NamedTuple):
@@ -21,31 +22,21 @@ class PRDC(NamedTuple):
     coverage: float
 
 
-def _prepared(real: Tensor, fake: Tensor, name: str) -> tuple[Tensor, Tensor]:
-    real, fake = checked_pair(real, fake, name, ("real", "fake"), least=1)
-    centre = real.mean(0)
-    return real - centre, fake - centre
-
-
-def _squares(a: Tensor, b: Tensor, less: float = 0.0) -> Tensor:
-    """All |a_i - b_j|**2, less a share of |a_i|**2 + |b_j|**2, (N, d), (M, d) -> (N, M)."""
-    return (1 - less) * (a.square().sum(1)[:, None] + b.square().sum(1)) - 2 * a @ b.T
-
-
 def _balls(centres: Tensor, points: Tensor, k: int, strict: bool, name: str) -> tuple[Tensor, Tensor]:
     """How many balls hold each point, and how many points each ball holds, (N, d), (M, d) -> (M,), (N,).
 
     Ball i reaches from centre i to its k-th nearest other centre. Distances that differ by rounding only are equal.
     """
-    if not 1 <= k < len(centres):
+    if not 1 <= whole(k, f"{name}: k") < len(centres):
         raise ValueError(f"{name}: k must be from 1 to {len(centres) - 1}, the neighbours a sample has, got {k}.")
     holding, held = torch.zeros(len(points), dtype=torch.long, device=points.device), []
     for start in range(0, len(centres), BLOCK):
         block = centres[start : start + BLOCK]
-        own = _squares(block, centres)
+        own, _ = exact_squares(block, centres)
         own[torch.arange(len(block)), torch.arange(start, start + len(block))] = torch.inf  # a centre is not its own
         radius2 = own.kthvalue(k, 1, keepdim=True).values
-        inside = _squares(block, points, -ROUNDING if strict else ROUNDING) <= radius2
+        d2, size = exact_squares(block, points)
+        inside = d2 - (-ROUNDING if strict else ROUNDING) * size <= radius2
         holding += inside.sum(0)
         held.append(inside.sum(1))
     return holding, torch.cat(held)
@@ -58,7 +49,7 @@ def precision(real: Tensor, fake: Tensor, k: int = 5, strict: bool = False) -> f
     shapes that do not fit, values that are not finite, or k outside [1, N - 1]. Source: Kynkaanniemi et al. (2019), who
     take k = 3.
     """
-    real, fake = _prepared(real, fake, "precision")
+    real, fake = checked_pair(real, fake, "precision", ("real", "fake"), least=1)
     return (_balls(real, fake, k, strict, "precision")[0] > 0).double().mean().item()
 
 
@@ -67,7 +58,7 @@ def recall(real: Tensor, fake: Tensor, k: int = 5, strict: bool = False) -> floa
 
     `precision` with the two sets exchanged; raises ValueError as it does, for k outside [1, M - 1].
     """
-    real, fake = _prepared(real, fake, "recall")
+    real, fake = checked_pair(real, fake, "recall", ("real", "fake"), least=1)
     return (_balls(fake, real, k, strict, "recall")[0] > 0).double().mean().item()
 
 
@@ -77,7 +68,7 @@ def density(real: Tensor, fake: Tensor, k: int = 5, strict: bool = False) -> flo
     1 on average for two samples of one law; no upper end: fakes huddled where real samples are dense score above 1.
     Raises ValueError as `precision`. Source: Naeem et al. (2020), whose code is strict.
     """
-    real, fake = _prepared(real, fake, "density")
+    real, fake = checked_pair(real, fake, "density", ("real", "fake"), least=1)
     return (_balls(real, fake, k, strict, "density")[0].double().mean() / k).item()
 
 
@@ -86,7 +77,7 @@ def coverage(real: Tensor, fake: Tensor, k: int = 5, strict: bool = False) -> fl
 
     Raises ValueError as `precision`. Source: Naeem et al. (2020), whose code is strict.
     """
-    real, fake = _prepared(real, fake, "coverage")
+    real, fake = checked_pair(real, fake, "coverage", ("real", "fake"), least=1)
     return (_balls(real, fake, k, strict, "coverage")[1] > 0).double().mean().item()
 
 
@@ -97,7 +88,7 @@ def prdc(real: Tensor, fake: Tensor, k: int = 5, strict: bool = False) -> PRDC:
     prdc, where more than k copies of a sample have no ball at all. Raises ValueError as `precision`, and for
     k >= M. Sources: Kynkaanniemi et al. (2019); Naeem et al. (2020).
     """
-    real, fake = _prepared(real, fake, "prdc")
+    real, fake = checked_pair(real, fake, "prdc", ("real", "fake"), least=1)
     holding, held = _balls(real, fake, k, strict, "prdc")
     recalled, _ = _balls(fake, real, k, strict, "prdc")
     shares = [(count > 0).double().mean().item() for count in (holding, recalled, held)]
@@ -110,6 +101,7 @@ def expected_coverage(n: int, m: int, k: int = 5) -> float:
     Exact for any law without ties: a ball stays empty if the k nearest of n + m - 1 others are all real. Raises
     ValueError unless m >= 1 and 1 <= k < n.
     """
+    n, m, k = (whole(value, f"expected_coverage: {name}") for name, value in (("n", n), ("m", m), ("k", k)))
     if m < 1 or not 1 <= k < n:
         raise ValueError(f"expected_coverage: needs m >= 1 and 1 <= k < n, got n = {n}, m = {m} and k = {k}.")
     empty = 1.0
@@ -134,5 +126,5 @@ def nearer_to_training(generated: Tensor, training: Tensor, held_out: Tensor) ->
             f"nearer_to_training: needs as many held-out samples as training samples, got {len(held_out)} and "
             f"{len(training)}."
         )
-    seen, unseen = (squared_distances(generated, some).min(1).values for some in (training, held_out))
+    seen, unseen = (exact_squares(generated, some)[0].min(1).values for some in (training, held_out))
     return ((seen < unseen).double() + 0.5 * (seen == unseen).double()).mean()

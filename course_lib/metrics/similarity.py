@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from course_lib.checks import number, numeric, shown
 from course_lib.metrics.checks import checked, checked_pair, unit
 
 
@@ -29,15 +30,18 @@ def div(layers: Tensor | Sequence[Tensor], groups: Tensor | None = None) -> Tens
     that are not finite, or a group of one. Source: DIV of Ruiz et al. (2023), section 4.3; LPIPS by Zhang et al.
     (2018), eq. (1).
     """
-    layers = [layers] if isinstance(layers, Tensor) else list(layers)
+    if isinstance(layers, str) or not isinstance(layers, Tensor | Sequence):
+        raise ValueError(f"div: layers must be a tensor or a list of tensors, got {shown(layers)}.")
+    layers = [layers] if isinstance(layers, Tensor) else [numeric(layer, "div: a layer") for layer in layers]
     parts = [_perceptual(layer) for layer in layers] or [torch.zeros(0, 1)]
     if len({len(part) for part in parts}) > 1:
         raise ValueError(f"div: every layer needs the same images, got {[len(part) for part in parts]}.")
     z = torch.cat(parts, 1)
-    groups = torch.zeros(len(z), dtype=torch.long) if groups is None else torch.as_tensor(groups)
+    groups = torch.zeros(len(z), dtype=torch.long) if groups is None else numeric(groups, "div: groups")
     if groups.shape != (len(z),):
         raise ValueError(f"div: needs one group for each of the {len(z)} images, got {tuple(groups.shape)}.")
-    members = [z[groups.to(z.device) == group] for group in groups.unique()]
+    groups = groups.to(z.device)
+    members = [z[groups == group] for group in groups.unique()]
     if not members or min(map(len, members)) < 2:
         raise ValueError(f"div: every group needs at least 2 images, got {[len(one) for one in members]}.")
     return torch.stack([_mean_pair(one) for one in members]).mean()
@@ -68,6 +72,5 @@ def clip_score(images: Tensor, texts: Tensor, scale: float = 100.0) -> Tensor:
     images, texts = checked_pair(images, texts, "clip_score", ("images", "texts"), least=1)
     if len(texts) not in (1, len(images)):
         raise ValueError(f"clip_score: needs one text, or one for each of {len(images)} images, got {len(texts)}.")
-    if not 0 < scale < float("inf"):
-        raise ValueError(f"clip_score: scale must be positive, got {scale}.")
+    number(scale, "clip_score: scale", above=0)
     return scale * (unit(images, "clip_score") * unit(texts, "clip_score")).sum(1).clamp(min=0)

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import pkgutil
 import runpy
 import sys
@@ -29,6 +30,9 @@ def parser() -> argparse.ArgumentParser:
     tiny = commands.add_parser("train-tiny", help="train the shipped small Stable Diffusion from nothing")
     add_tiny_arguments(tiny)
     tiny.set_defaults(run=run_train_tiny)
+    style = commands.add_parser("train-style", help="train the style classifier for the latents of a model")
+    add_style_arguments(style)
+    style.set_defaults(run=run_train_style)
     get = commands.add_parser("get", help="download a model of the registry, for instance sd2")
     get.add_argument("name", metavar="NAME", help="its name in the table of book/models.md")
     get.set_defaults(run=run_get)
@@ -41,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     scope = commands.add_parser("gradescope", help="the same grader as an autograder for Gradescope")
     add_gradescope_arguments(scope)
     scope.set_defaults(run=run_gradescope)
+    evaluate = commands.add_parser("evaluate", help="make and measure the pictures of a protocol: thesis, tiny, ...")
+    add_evaluate_arguments(evaluate)
+    evaluate.set_defaults(run=run_evaluate)
     environment = commands.add_parser("check-env", help="what this machine has of what the course needs")
     environment.set_defaults(run=run_check_env)
     return top
@@ -66,6 +73,30 @@ def add_tiny_arguments(tiny: argparse.ArgumentParser) -> None:
     tiny.add_argument("--only", help="train no further than this part")
 
 
+def add_style_arguments(style: argparse.ArgumentParser) -> None:
+    """What `course train-style` can be told."""
+    style.add_argument("--model", default="tiny", help="what StableDiffusion.load takes (default tiny)")
+    style.add_argument("--artists", type=Path, metavar="FILE", help="one name a line; tiny has styles of its own")
+    style.add_argument("--subjects", type=Path, metavar="FILE", help="one a line: prompts are SUBJECT by ARTIST")
+    style.add_argument("--seeds", type=int, default=1, help="pictures of each prompt (default 1)")
+    style.add_argument("--levels", type=int, default=20, help="steps a picture takes (default 20)")
+    style.add_argument("--w", type=float, default=8.0, help="guidance weight of the pictures (default 8)")
+    style.add_argument("--steps", type=int, default=8000, help="training steps of 64 latents (default 8000)")
+    style.add_argument("--work", type=Path, default=Path("_build/style"), help="what is under way; taken up again")
+    style.add_argument("--out", type=Path, required=True, help="the file to write, NAME.safetensors")
+    style.add_argument("--device", help="cuda or cpu (default: a GPU where there is one)")
+
+
+def add_evaluate_arguments(evaluate: argparse.ArgumentParser) -> None:
+    """What `course evaluate` can be told."""
+    evaluate.add_argument("protocol", metavar="PROTOCOL", help="thesis, strips, tiny, tiny-1000, or a file of your own")
+    evaluate.add_argument("--out", type=Path, help="the run's folder, taken up again (default: evaluation/PROTOCOL)")
+    evaluate.add_argument("--device", help="cuda, cuda:1, cpu, mps (default: a GPU where there is one)")
+    evaluate.add_argument("--chunk", type=int, help="pictures at once in a network (default: what fits; then kept)")
+    evaluate.add_argument("--clip", type=Path, metavar="FOLDER", help="a CLIP model as transformers saves it")
+    evaluate.add_argument("--style", type=Path, metavar="FILE", help="a style classifier of `course train-style`")
+
+
 def add_class_arguments(made: argparse.ArgumentParser) -> None:
     """What `course make-class` can be told."""
     made.add_argument("--chapter", type=int, required=True, help="the chapter whose notebook they hand in")
@@ -78,9 +109,11 @@ def add_class_arguments(made: argparse.ArgumentParser) -> None:
 def add_grade_arguments(grade: argparse.ArgumentParser) -> None:
     """What `course grade` can be told."""
     grade.add_argument("submissions", type=Path, metavar="SUBMISSIONS", help="a folder, or a zip of Moodle or Canvas")
-    grade.add_argument("--seed", required=True, metavar="TERM", help="any text: decides the hidden inputs of the term")
+    grade.add_argument("--seed", metavar="TERM", help="decides the hidden inputs of the term (default: one is made)")
     grade.add_argument("--out", type=Path, required=True, help="where results, grade sheet and feedback go")
     grade.add_argument("--chapter", type=int, help="default: the chapter of most notebooks")
+    whose = ("folder", "file", "one")
+    grade.add_argument("--students", choices=whose, default="", help="what is one student's, where it is not clear")
     grade.add_argument("--jobs", type=int, default=2, help="submissions that run at the same time (default 2)")
     grade.add_argument("--seconds", type=float, default=20.0, help="computing time for one exercise (default 20)")
     grade.add_argument("--sheet", type=Path, metavar="FILLED", help="a grades.csv with marks given by hand")
@@ -95,7 +128,7 @@ def add_grade_arguments(grade: argparse.ArgumentParser) -> None:
 def add_gradescope_arguments(scope: argparse.ArgumentParser) -> None:
     """What `course gradescope` can be told."""
     scope.add_argument("--chapter", type=int, required=True)
-    scope.add_argument("--seed", required=True, metavar="TERM", help="any text: decides the hidden inputs")
+    scope.add_argument("--seed", metavar="TERM", help="decides the hidden inputs (default: one is made)")
     scope.add_argument("--out", type=Path, default=Path("autograder.zip"), help="default: autograder.zip")
     when = ("visible", "after_due_date", "after_published", "hidden")
     scope.add_argument("--visibility", choices=when, default="visible", help="when students see results")
@@ -122,12 +155,21 @@ def run_build(parsed: argparse.Namespace) -> int:
 
 
 def run_precompute(parsed: argparse.Namespace) -> int:
+    os.environ["COURSE_DEVICE"] = "cpu"  # as what is stored was computed
     runpy.run_path(str(TOOLS / "precompute" / f"{parsed.name}.py"), run_name="__main__")
     return 0
 
 
 def run_train_tiny(parsed: argparse.Namespace) -> int:
     return run_with_extra("train-tiny", "course_lib.tools.train_tiny.command", "sd", parsed)
+
+
+def run_train_style(parsed: argparse.Namespace) -> int:
+    return run_with_extra("train-style", "course_lib.tools.train_style.command", "sd", parsed)
+
+
+def run_evaluate(parsed: argparse.Namespace) -> int:
+    return run_with_extra("evaluate", "course_lib.tools.evaluate.command", "sd", parsed)
 
 
 def run_get(parsed: argparse.Namespace) -> int:

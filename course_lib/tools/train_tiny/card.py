@@ -12,7 +12,8 @@ cross-attention UNet (v-prediction), DDIM scheduler with Stable Diffusion 2's no
 * **Data**: {pictures} rendered pictures of 48 x 48 with captions; shape-colour pairs follow Zipf's law, and rare shapes
   have {counts} pictures. CLIP, the autoencoder and the readers saw the balanced world, only the UNet the long tail.
 * **Beside the pipeline**: `clip/` (the whole CLIP), `oracle` and `oracle2` (read the factors of a picture, trained
-  apart), `style` (names the style of a latent), `embedding` (stands in for Inception).
+  apart), `style` (names the style of a latent), `embedding` (stands in for Inception). `style_levels` names the style
+  at every noise level; `course train-style` makes it afterwards, `style_levels.json` has its accuracies.
 * **Licence**: MIT, like the course. No third-party data or weights went into it.
 
 ## Measured quality

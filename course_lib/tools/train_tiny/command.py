@@ -58,7 +58,7 @@ def write(folder: Path, made: dict) -> None:
     assemble(folder, made["tokenizer"], made["clip"].cpu(), made["vae"].cpu(), made["unet"].cpu(), readers)
     for name in READERS:
         readers[name] = readers[name].half().float()  # measure what ships
-    figures = quality(StableDiffusion.load(str(folder)), readers["oracle"], readers["oracle2"])
+    figures = quality(StableDiffusion.load(str(folder), device="cpu"), readers["oracle"], readers["oracle2"])
     (folder / "quality.json").write_text(json.dumps({k: round(v, 4) for k, v in figures.items()}, indent=1) + "\n")
     (folder / "README.md").write_text(card(figures))
     readable(folder)

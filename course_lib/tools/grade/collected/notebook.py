@@ -1,8 +1,8 @@
 """A tolerant reader of notebooks: whatever the bytes are, it gives cells and sentences, and never raises."""
 
+import ast
 import json
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from course_lib.exercises.declare import Exercise
 
 LARGEST = 64_000_000  # bytes of a file that is read
 _CELLS, _SOURCE, _TOTAL = 5_000, 1_000_000, 4_000_000  # cells, letters of one, letters of all
+_VALUES = 2_000_000  # values in the JSON, each of which takes up to 200 bytes of memory
 _ID = r"[1-9]\d{0,2}\.[1-9]\d{0,2}"
 _MARKER = re.compile(rf"^[ \t]*#+[ \t]*exercise[ \t]+({_ID})\b", re.MULTILINE | re.IGNORECASE)
 _STUB = re.compile(r"^[ \t]*raise NotImplementedError\b", re.MULTILINE)
-_ONE_AT_A_TIME = threading.Lock()  # JSON may grow thirtyfold in memory
 _OTHER_FILES = {
     b"%PDF": "a PDF",
     b"PK\x03\x04": "an archive or an Office document",
@@ -45,8 +45,27 @@ class Cell:
 
     @property
     def solved(self) -> bool:
-        """Whether the stub's line is gone."""
-        return not _STUB.search(self.source)
+        """Whether something stands where the stub was; its line may be left below the answer, where it does nothing."""
+        return not _STUB.search(self.source) or answered(self.source)
+
+
+def answered(source: str) -> bool:
+    """Whether there are functions at the left margin, none of which begins, behind its docstring, with the stub."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    found = {one.name: one for one in tree.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    begins = [next((line for line in one.body if not _is_text(line)), None) for one in found.values()]
+    return bool(begins) and not any(_is_stub(line) for line in begins)
+
+
+def _is_text(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
+
+
+def _is_stub(line: ast.stmt | None) -> bool:
+    return isinstance(line, ast.Raise) and line.exc is not None and "NotImplementedError" in ast.dump(line.exc)
 
 
 @dataclass(frozen=True)
@@ -84,13 +103,15 @@ def read_notebook(data: bytes) -> Notebook:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
         return Notebook(problems=("The file is binary, not a notebook: hand in the .ipynb file.",))
-    with _ONE_AT_A_TIME:
-        try:
-            return _from_json(json.loads(text, strict=False))
-        except json.JSONDecodeError as error:
-            said = f"The notebook is broken in line {error.lineno} ({error.msg}): is the file cut off?"
-        except (ValueError, RecursionError, MemoryError) as error:
-            said = f"The notebook is broken ({type(error).__name__}): download it again."
+    if sum(map(text.count, "[{,")) > _VALUES:
+        said = f"The notebook has more than {_VALUES:,} values: clear its outputs and hand it in again."
+        return Notebook(problems=(said,))
+    try:
+        return _from_json(json.loads(text, strict=False))
+    except json.JSONDecodeError as error:
+        said = f"The notebook is broken in line {error.lineno} ({error.msg}): is the file cut off?"
+    except (ValueError, RecursionError, MemoryError) as error:
+        said = f"The notebook is broken ({type(error).__name__}): download it again."
     return Notebook(problems=(said,))
 
 
@@ -103,10 +124,10 @@ def _from_json(data: object) -> Notebook:
     if not isinstance(found, list):
         return Notebook(problems=("The file is JSON but no notebook: it has no cells.",))
     cells = tuple(_cell(cell) for cell in found[:_CELLS] if isinstance(cell, dict))
-    long = len(found) > _CELLS or sum(len(cell.source) for cell in cells) > _TOTAL
-    if long or any(len(cell.source) > _SOURCE for cell in cells):
+    code = [len(cell.source) for cell in cells if cell.kind == "code"]  # a text cell may hold a photo
+    if len(found) > _CELLS or sum(code) > _TOTAL or any(length > _SOURCE for length in code):
         said = (
-            f"The notebook has more than {_CELLS:,} cells or {_TOTAL:,} letters of text: hand in the course's notebook."
+            f"The notebook has more than {_CELLS:,} cells or {_TOTAL:,} letters of code: hand in the course's notebook."
         )
         return Notebook(problems=(said,))
     return Notebook(cells, () if cells else ("The notebook has no cells.",))

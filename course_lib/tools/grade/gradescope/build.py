@@ -1,4 +1,4 @@
-"""`course gradescope --chapter 4 --seed TERM --out autograder.zip`: the zip that Gradescope makes an image from.
+"""`course gradescope --chapter 4 --out autograder.zip`: the zip that Gradescope makes an image from.
 
 By https://gradescope-autograders.readthedocs.io/en/latest/specs/ it has setup.sh and run_autograder at its root; all
 of it is unpacked to /autograder/source.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from course_lib.tools.environment import Problem
 from course_lib.tools.grade.outside.plan import made
+from course_lib.tools.grade.outside.seed import GUESSABLE, generated, guessable
 
 PACKAGE = Path(__file__).parents[3]
 VISIBILITY = ("visible", "after_due_date", "after_published", "hidden")
@@ -124,9 +125,12 @@ def _add(archive: zipfile.ZipFile, name: str, content: str | bytes, mode: int = 
 def main(parsed: argparse.Namespace) -> int:
     """`course gradescope`: the value is the exit status."""
     try:
-        build(parsed.root, parsed.chapter, parsed.seed, parsed.out, parsed.visibility)
+        seed = parsed.seed or generated()
+        build(parsed.root, parsed.chapter, seed, parsed.out, parsed.visibility)
     except Problem as problem:
         print(f"{problem}.", file=sys.stderr)
         return 1
+    if parsed.seed and guessable(parsed.seed):
+        print(GUESSABLE)
     print(f"Upload {parsed.out} to Gradescope as the autograder of chapter {parsed.chapter}; keep it from students.")
     return 0

@@ -1,4 +1,4 @@
-"""Inside the sandbox: one exercise, from its cell to records of arrays, beside a library that knows no answer to it."""
+"""Inside the sandbox: from cells to records of arrays, beside a library that knows no answer to what is asked."""
 
 import contextlib
 import importlib.abc
@@ -9,9 +9,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 
 from course_lib.exercises.answers import Answer, run
+from course_lib.tools.grade.inside import whole
 from course_lib.tools.grade.inside.cells import built
-from course_lib.tools.grade.inside.records import encode
+from course_lib.tools.grade.inside.records import encode, packed
 from course_lib.tools.grade.inside.serving import serve
+
+NAMES = 500  # names of a slice that are told
 
 
 class Library(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -54,21 +57,40 @@ def installed(modules: Mapping) -> Iterator[None]:
         sys.modules.update(before)
 
 
+def run_task(task: dict, send: Callable[[bytes], None]) -> None:
+    """Send the records of a task: one exercise by its slice, or several by a run of the whole notebook."""
+    if "wanted" in task:
+        with installed(task["modules"]):
+            whole.run(task, send, drawn)
+        return
+    for record in answers(task):
+        send(record)
+
+
 def answers(task: dict) -> Iterator[bytes]:
-    """The records of one exercise: an answer for each draw, up to the first that is none; then it is asked outside."""
+    """The records of one exercise: its slice, an answer for each draw; where none fails, it is asked from outside."""
     with installed(task["modules"]):
-        fn, problem = built(task)
-        if problem:
-            yield encode(problem)
+        made = built(task)
+        yield packed({"names": sorted(made.names)[:NAMES], "doubt": made.doubt})
+        if made.problem:
+            yield encode(made.problem)
             return
-        call = defined(task["call"]) if task["call"] else None
-        for seed, inputs in task["draws"]:
-            answer = answered(fn, inputs, call, seed)
-            yield encode(answer)
-            if answer.problem not in ("", "mutated"):
-                return
-        if task["asked"]:
-            serve(fn, task["talk"])
+        records, answered_all = drawn(made.fn, task)
+        yield from records
+        if answered_all and task["asked"]:
+            serve(made.fn, task["talk"])
+
+
+def drawn(fn: Callable, task: dict) -> tuple[list[bytes], bool]:
+    """The records of an answer for each draw, up to the first that is none, and whether there is none such."""
+    call = defined(task["call"]) if task["call"] else None
+    records = []
+    for seed, inputs in task["draws"]:
+        answer = answered(fn, inputs, call, seed)
+        records.append(encode(answer))
+        if answer.problem not in ("", "mutated"):
+            return records, False
+    return records, True
 
 
 def answered(fn: Callable, inputs: tuple, call: Callable | None, seed: int) -> Answer:

@@ -1,57 +1,69 @@
-"""Inside the sandbox: from the cells of a notebook to one exercise's function.
+"""Inside the sandbox: from the cells of a notebook to one exercise's function, by its slice.
 
-Not the whole notebook is run, which would take minutes: the exercise's cell, and of the other cells only the imports,
-functions, classes and assignments that it uses, and that those use.
+Not the whole notebook is run, which would take minutes: the exercise's cell, and of the other cells only the statements
+that bind or change a name that it uses, and that those use. Where that is not right, whole.py runs everything.
 """
 
-import ast
 import builtins
-import dis
-import linecache
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import CodeType
 
 from course_lib.exercises.answers import Answer, failure, isolated
+from course_lib.tools.grade.inside.ipython import Silent, tree_of
+from course_lib.tools.grade.inside.statements import HIDDEN_CHANGES, Statement, binds, called, loads, statements
 
-_LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
-_KINDS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.AugAssign)
-_KINDS += (ast.If, ast.Try, ast.With)
-_NOT_PYTHON = re.compile(r"^([ \t]*)(?:[%!].*|[\w.]+\?{1,2}[ \t]*|\?{1,2}[\w.]+[ \t]*)$", re.M)
 HERE = "your cell"  # what a SyntaxError says it is in
 
 
 @dataclass(frozen=True)
-class Statement:
-    """One statement of another cell: where it stands, what it binds, what it uses; "*" binds whatever it imports."""
+class Slice:
+    """Statements of other cells in the notebook's order, the names they and the cell use, and whether more may matter.
 
-    cell: int
-    code: CodeType
-    binds: frozenset[str]
-    uses: frozenset[str]
+    doubt: a name may be changed in a way that only a run of the whole notebook shows.
+    """
+
+    statements: Sequence[Statement]
+    names: frozenset[str]
+    doubt: bool
 
 
-def built(task: dict) -> tuple[object, Answer | None]:
-    """The object under the exercise's name after its cell has run, or what went wrong as an Answer."""
-    names: dict = {"__name__": "__main__", "__builtins__": builtins, "display": lambda *things, **options: None}
-    name, cells, place = task["name"], task["cells"], task["place"]
-    source, problem = cells[place], None
+@dataclass(frozen=True)
+class Built:
+    """What stands under the exercise's name, or what went wrong as an Answer, and the slice that was run for it."""
+
+    fn: object = None
+    problem: Answer | None = None
+    names: frozenset[str] = frozenset()
+    doubt: bool = False
+
+
+def built(task: dict) -> Built:
+    """The object under the exercise's name after its cell has run in its slice."""
+    names = namespace()
+    name, problem, part = task["name"], None, Slice((), frozenset(), False)
     with isolated(0):
         exec("\n".join(task["prelude"]), names)
         try:
-            code = compile(parsed(source, HERE), HERE, "exec")
-            for statement in context(cells, place, code, names):
+            code = compile(tree_of(task["cells"][task["place"]], HERE), HERE, "exec")
+            part = context(task["cells"], task["place"], code, names, name, task["id"])
+            for statement in part.statements:
                 run_quietly(statement.code, names)
-            names.pop(name, None)
+            if name in binds(code):
+                names.pop(name, None)
             exec(code, names)
         except BaseException as error:
             problem = failure(error)
     if callable(names.get(name)):
-        return names[name], None
-    if problem:
-        return None, problem
-    return None, Answer(problem="no function", detail="" if name not in names else type(names[name]).__name__)
+        return Built(names[name], None, part.names, part.doubt)
+    kind = type(names[name]).__name__ if name in names else ""
+    return Built(None, problem or Answer(problem="no function", detail=kind), part.names, part.doubt)
+
+
+def namespace() -> dict:
+    """A notebook's names before its first cell."""
+    names: dict = {"__name__": "__main__", "__builtins__": builtins, "get_ipython": Silent}
+    return names | {"display": lambda *things, **options: None}
 
 
 def run_quietly(code: CodeType, names: dict) -> None:
@@ -62,71 +74,64 @@ def run_quietly(code: CodeType, names: dict) -> None:
         return
 
 
-def parsed(source: str, filename: str) -> ast.Module:
-    """The cell as Python, with IPython's % and ! lines left out where they are all that is wrong."""
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    try:
-        return ast.parse(source, filename)
-    except SyntaxError:
-        return ast.parse(_NOT_PYTHON.sub(r"\1pass", source), filename)
+def context(
+    cells: Sequence[str], place: int, code: CodeType, given: Iterable[str], name: str, id: str = "check"
+) -> Slice:
+    """The statements of other cells that a cell needs, in the notebook's order.
 
-
-def context(cells: Sequence[str], place: int, code: CodeType, given: Iterable[str]) -> list[Statement]:
-    """The statements of other cells that a cell needs, in the notebook's order."""
-    known = {*given, *vars(builtins)}
+    A name is looked up where it is used: at once in a statement, but in a function when that is called, which is when
+    the exercise is reached. Of a name the last binding counts, and what changes it between there and the exercise.
+    What changes between the exercise and its `check` makes doubt.
+    """
     found = list(statements(cells, place))
     before = sum(statement.cell < place for statement in found)
-    chosen: set[int] = set()
-    wanted = [(name, before) for name in uses(code) - binds(code)]
+    given = {*given, *vars(builtins)}
+    own = [] if name in binds(code) else elsewhere(found, name, before)
+    before = max([before, *(at + 1 for at in own)])
+    chosen = {at for at, one in enumerate(found[:before]) if "*" in one.binds}.union(own)
+    used = loads(code) | called(code)
+    wanted, seen = [(one, before) for one in used - binds(code)], set()
+    for at in own:
+        wanted += [(one, at) for one in found[at].uses] + [(one, before) for one in found[at].later]
     while wanted:
-        name, end = wanted.pop()
-        for at in () if name in known else binding(found, name, end):
-            if at not in chosen:
-                chosen.add(at)
-                wanted += [(other, at) for other in found[at].uses]
-    return [found[at] for at in sorted(chosen)]
+        other, end = asked = wanted.pop()
+        if asked in seen:
+            continue
+        seen.add(asked)
+        for at in (*binding(found, other, end, other in given), *changing(found, other, end)):
+            chosen.add(at)
+            wanted += [(one, at) for one in found[at].uses]
+            wanted += [(one, end) for one in found[at].later]
+    names = frozenset({one for one, _ in seen} | used)
+    imported = {one for statement in found if statement.imports for one in statement.binds}
+    changed = names - given - imported - {name}
+    end = max((at for at, source in enumerate(cells) if "check" in source and id in source), default=len(cells))
+    doubt = any((one.binds | one.changes) & changed for one in found[before:] if one.cell <= end)
+    doubt = doubt or any(HIDDEN_CHANGES.search(source) for source in cells)
+    return Slice([found[at] for at in sorted(chosen)], names, doubt)
 
 
-def binding(found: Sequence[Statement], name: str, end: int) -> list[int]:
-    """Where a name is bound: last before a place, else first after it, else by any of the star imports."""
-    places = [at for at, statement in enumerate(found) if name in statement.binds]
+def binding(found: Sequence[Statement], name: str, end: int, given: bool) -> list[int]:
+    """Where a name is bound: last before a place, else first after it, else by any of the star imports.
+
+    What is given, a built-in or what the exercise needs, is bound elsewhere only where the notebook binds it before.
+    """
+    places = [at for at, one in enumerate(found) if name in one.binds]
     before, after = [at for at in places if at < end], [at for at in places if at >= end]
-    return before[-1:] or after[:1] or [at for at, statement in enumerate(found) if "*" in statement.binds]
+    if given:
+        return before[-1:]
+    return before[-1:] or after[:1] or [at for at, one in enumerate(found) if "*" in one.binds]
 
 
-def statements(cells: Sequence[str], place: int) -> Iterator[Statement]:
-    """The statements of all other cells that bind something, without those that are no Python."""
-    for number, source in enumerate(cells):
-        if number == place:
-            continue
-        filename = f"<cell {number + 1}>"
-        try:
-            tree = parsed(source, filename)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        for node in tree.body:
-            if isinstance(node, _KINDS):
-                yield from statement_of(node, number, filename)
+def elsewhere(found: Sequence[Statement], name: str, end: int) -> list[int]:
+    """Where the exercise's own name is bound when its marked cell is only a mark: below, or else last above it."""
+    places = [at for at, one in enumerate(found) if name in one.binds]
+    return [at for at in places if at >= end][:1] or places[-1:]
 
 
-def statement_of(node: ast.stmt, number: int, filename: str) -> Iterator[Statement]:
-    """One statement, compiled on its own; nothing where that fails."""
-    try:
-        code = compile(ast.Module([node], []), filename, "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    bound = binds(code)
-    if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-        bound = frozenset("*")
-    yield Statement(number, code, bound, uses(code))
-
-
-def binds(code: CodeType) -> frozenset[str]:
-    """The names that a module's code binds."""
-    return frozenset(one.argval for one in dis.get_instructions(code) if one.opname in ("STORE_NAME", "STORE_GLOBAL"))
-
-
-def uses(code: CodeType) -> frozenset[str]:
-    """The names that code and the functions inside it look up outside."""
-    mine = {one.argval for one in dis.get_instructions(code) if one.opname in _LOADS}
-    return frozenset(mine).union(*(uses(one) for one in code.co_consts if isinstance(one, CodeType)))
+def changing(found: Sequence[Statement], name: str, end: int) -> Iterator[int]:
+    """What changes the object under a name before a place, after its last binding there."""
+    bound = [at for at, one in enumerate(found[:end]) if name in one.binds]
+    for at in range(bound[-1] + 1 if bound else 0, end):
+        if name in found[at].changes:
+            yield at

@@ -18,16 +18,23 @@ class Inside(Peer):
     draw: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def answer(self, told: dict) -> dict:
-        """What is said to a request; "begin" begins a draw."""
-        if told["do"] != "begin":
+        """What is said to a request; "begin" begins a draw, "end" is the last."""
+        if told["do"] not in ("begin", "end"):
             return super().answer(told)
         self.draw.close()
-        self.draw.enter_context(isolated(told["seed"]))
+        if told["do"] == "begin":
+            self.draw.enter_context(isolated(told["seed"]))
         return {"value": None, "changes": [], "node": None}
 
 
 def serve(fn: Callable, handle: int) -> None:
     """Answer what is asked of a function until the other side has had enough."""
+    with socket.socket(fileno=handle) as channel, contextlib.suppress(Closed, OSError):
+        converse(fn, channel)
+
+
+def converse(fn: Callable, channel: socket.socket, id: str = "") -> None:
+    """Answer what is asked of a function until the other side says "end"; id: the exercise, where there are several."""
     me = os.getpid()
 
     def send(message: bytes) -> None:
@@ -35,12 +42,13 @@ def serve(fn: Callable, handle: int) -> None:
             os._exit(0)
         channel.sendall(message)
 
-    with socket.socket(fileno=handle) as channel, contextlib.suppress(Closed, OSError):
-        peer = Inside(send, lambda: received(channel), notice=True)
-        with peer.draw:
-            peer.write(fn=fn, empty=is_empty(fn))
-            while True:
-                peer.write(**peer.answer(peer.read()))
+    peer = Inside(send, lambda: received(channel), notice=True)
+    with peer.draw:
+        peer.write(fn=fn, empty=is_empty(fn), id=id)
+        told = {"do": ""}
+        while told["do"] != "end":
+            told = peer.read()
+            peer.write(**peer.answer(told))
 
 
 def received(channel: socket.socket) -> tuple[bytes, bytes]:

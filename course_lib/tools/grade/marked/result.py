@@ -1,5 +1,6 @@
 """What a graded submission is, and its file results/KEY.json: the only thing that reports and imports read."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,8 @@ class Mark:
 @dataclass(frozen=True)
 class Result:
     """One submission: key (file name of the result), name (as the submission has it), file, digest (SHA-256 of the
-    notebook, "" without one), seed (the term), chapter, marks by exercise, sentences about the file as a whole."""
+    notebook, "" without one), seed (the fingerprint of the term's), chapter, marks by exercise, sentences about the
+    file as a whole, the learning system that named the files and the student's number there ("" for none)."""
 
     key: str
     name: str
@@ -42,6 +44,8 @@ class Result:
     chapter: int
     exercises: Mapping[str, Mark] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    system: str = ""
+    number: str = ""
 
     @property
     def points(self) -> float:
@@ -52,6 +56,11 @@ class Result:
     def of(self) -> int:
         """The highest sum there is."""
         return sum(mark.of for mark in self.exercises.values())
+
+
+def fingerprint(term: str) -> str:
+    """A seed as results name it: the same for the same seed, which cannot be found from it unless it can be guessed."""
+    return hashlib.sha256(f"course grade {term}".encode()).hexdigest()[:16]
 
 
 def dumped(result: Result) -> str:

@@ -1,11 +1,13 @@
 """What a worker sent, read as data that anybody may have written: records of arrays become Answers, or are refused."""
 
+import contextlib
 import io
 import json
 import math
 import re
 import struct
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +21,7 @@ _HEADER = re.compile(
 )
 _TYPES = ("tensor", "array", "number", "text")
 _PROBLEMS = ("", "stub", "missing return", "raised", "recursion", "exit", "type", "device", "mutated", "no function")
-_ARRAYS, _RECORDS, _AXES, _TEXT = 64, 200, 8, 300
+_ARRAYS, _RECORDS, _AXES, _TEXT, _NAMES = 64, 5000, 8, 300, 500
 
 
 class Refused(Exception):
@@ -28,29 +30,58 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Received:
-    """The answers to the draws, and the sentences of the properties ("" for one that holds), in order."""
+    """The answers to the draws, and the sentences of the properties ("" for one that holds), in order.
+
+    names: what the exercise's slice uses; doubt: they may be changed outside of it.
+    """
 
     answers: tuple[Answer, ...]
     properties: tuple[str, ...]
+    names: frozenset[str] = frozenset()
+    doubt: bool = False
 
 
 def received(records: bytes) -> Received:
     """All records of one exercise; raises Refused, and nothing else, for whatever is no record of ours."""
-    answers, properties = [], []
-    try:
-        for record in separated(records):
+    answers, properties, names, doubt = [], [], frozenset(), False
+    with refusing():
+        for number, record in enumerate(separated(records)):
             meta, arrays = unpacked(record)
-            if set(meta) == {"property"} and not arrays:
+            if set(meta) == {"names", "doubt"} and not arrays and not number:
+                names, doubt = frozenset(text(name, 100) for name in meta["names"][:_NAMES]), bool(meta["doubt"])
+            elif set(meta) == {"property"} and not arrays:
                 properties.append(unsaid(text(meta["property"])))
             elif properties:
                 raise Refused("an answer after the properties")
             else:
                 answers.append(answer_from(meta, arrays))
+    return Received(tuple(answers), tuple(properties), names, doubt)
+
+
+def by_exercise(records: bytes) -> list[tuple[str, int, bytes]]:
+    """The records of a run of a whole notebook: an exercise's id, which of what was measured is its, or -1, and what
+    one of its answers sent, in order."""
+    found: list[tuple[str, int, bytes]] = []
+    with contextlib.suppress(Refused), refusing():
+        for record in separated(records):
+            meta, _ = unpacked(record)
+            if set(meta) == {"exercise", "measured"}:
+                found.append((text(meta["exercise"], 20), int(meta["measured"]), b""))
+            elif found:
+                id, number, sent = found[-1]
+                found[-1] = (id, number, sent + LENGTH.pack(len(record)) + record)
+    return found
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Whatever reading a record of somebody else's raises becomes Refused."""
+    try:
+        yield
     except Refused:
         raise
     except (ValueError, KeyError, TypeError, RecursionError, MemoryError, OverflowError, OSError) as error:
         raise Refused(type(error).__name__) from None
-    return Received(tuple(answers), tuple(properties))
 
 
 def separated(records: bytes) -> list[bytes]:

@@ -35,13 +35,15 @@ def quiz(number):
 '''
 
 
-def modules(exercise: Exercise) -> dict[str, tuple[str, bool, bytes]]:
-    """Every module that an exercise's worker can import: (its file inside, whether it is a package, its code)."""
-    home = removed(exercise)
-    if not home:
-        return plain()
-    module, path = home
-    return plain() | {module: compiled(module, files()[module], path)}
+def modules(*exercises: Exercise) -> dict[str, tuple[str, bool, bytes]]:
+    """Every module that a worker can import: (its file inside, whether it is a package, its code).
+
+    The home of each of the exercises is left out.
+    """
+    absent: dict[str, tuple[str, ...]] = {}
+    for module, path in filter(None, map(removed, exercises)):
+        absent[module] = (*absent.get(module, ()), path)
+    return plain() | {module: compiled(module, files()[module], paths) for module, paths in absent.items()}
 
 
 @cache
@@ -65,12 +67,12 @@ def files() -> dict[str, Path]:
 
 
 @cache
-def compiled(name: str, file: Path, without: str = "") -> tuple[str, bool, bytes]:
-    """One module, without one of its functions or classes."""
+def compiled(name: str, file: Path, without: tuple[str, ...] = ()) -> tuple[str, bool, bytes]:
+    """One module, without some of its functions or classes."""
     inside = f"{INSIDE}/{file.relative_to(PACKAGE).as_posix()}"
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    if without:
-        take_out(tree, without)
+    for path in dict.fromkeys(without):
+        take_out(tree, path)
     return inside, file.name == "__init__.py", marshal.dumps(compile(tree, inside, "exec", dont_inherit=True))
 
 

@@ -26,15 +26,20 @@ from course_lib.tools.grade.outside.plan import Plan
 from course_lib.tools.grade.outside.serving import Server, served
 
 SIZE = struct.Struct(">I")
+MOST = 200  # functions of one notebook
 ROOM = 2_000_000_000  # bytes that serving may take on top of what the grader has
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The records of answers and properties, and why there are no more: "", "closed", "cpu" or what was unreadable."""
+    """The records of answers and properties, and why there are no more: "", "closed", "cpu" or what was unreadable.
+
+    several: from a run of a whole notebook, what was measured in order, with the exercise's id.
+    """
 
     records: bytes = b""
     ended: str = ""
+    several: tuple[tuple[str, "Measured"], ...] = ()
 
 
 def measured(exercise: Exercise, seeds: Sequence[int], channel: socket.socket, seconds: float) -> Measured:
@@ -49,6 +54,25 @@ def measured(exercise: Exercise, seeds: Sequence[int], channel: socket.socket, s
             break
         records += record
     return Measured(records, server.ended)
+
+
+def several(plan: Plan, channel: socket.socket, seconds: float) -> Measured:
+    """All that the functions of a whole notebook are asked, as they come, each with the exercise that it answers."""
+    found: list[tuple[str, Measured]] = []
+    exercises = {one.id: one for one in plan.exercises}
+    with contextlib.suppress(Closed):
+        while len(found) < MOST:
+            server, fn = served(channel, seconds=seconds)
+            if fn._id not in exercises:
+                break
+            records = b""
+            for record in asked(exercises[fn._id], plan.seeds[fn._id], server, fn):
+                if server.ended:
+                    break
+                records += record
+            found.append((fn._id, Measured(records, server.ended)))
+            server.ask(do="end")
+    return Measured(several=tuple(found))
 
 
 def asked(exercise: Exercise, seeds: Sequence[int], server: Server, fn) -> Iterator[bytes]:
@@ -93,7 +117,7 @@ class Measurer:
         theirs.close()
 
     def begin(self, id: str, channel: socket.socket, seconds: float) -> None:
-        """Let it measure an exercise over a connection."""
+        """Let it measure an exercise over a connection, or all that come where the id is ""."""
         task = pickle.dumps((id, seconds))
         with contextlib.suppress(OSError):
             socket.send_fds(self.socket, [SIZE.pack(len(task)) + task], [channel.fileno()])
@@ -146,9 +170,10 @@ def one(tasks: socket.socket, plan: Plan) -> bool:
     if len(head) < SIZE.size:
         return False
     id, seconds = pickle.loads(exactly(tasks, SIZE.unpack(head)[0]))
-    exercise = next(one for one in plan.exercises if one.id == id)
+    exercises = {one.id: one for one in plan.exercises}
     with socket.socket(fileno=handles[0]) as channel:
-        found = pickle.dumps(measured(exercise, plan.seeds[id], channel, seconds))
+        found = measured(exercises[id], plan.seeds[id], channel, seconds) if id else several(plan, channel, seconds)
+    found = pickle.dumps(found)
     tasks.sendall(SIZE.pack(len(found)) + found)
     return True
 

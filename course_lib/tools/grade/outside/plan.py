@@ -34,6 +34,24 @@ class Plan:
         """One exercise of one submission, for the worker."""
         return pickle.dumps(self.given[exercise.id] | {"cells": list(cells), "place": place}, protocol=5)
 
+    def whole_task(
+        self,
+        places: Mapping[Exercise, int],
+        cells: Sequence[str],
+        references: Mapping[str, tuple[str, str, int, bool]],
+        passed: Sequence[str],
+        seconds: float,
+    ) -> bytes:
+        """Some exercises of one submission by a run of all cells; the homes of all of them are left out.
+
+        places: where their cells are, or -1. references: for exercises that fail, name, source, place, and whether the
+        name is bound to it there. seconds: for what one answer computes.
+        """
+        wanted = {one.id: self.given[one.id] | {"modules": None, "place": place} for one, place in places.items()}
+        given = {"wanted": wanted, "modules": modules(*places), "cells": list(cells)}
+        told = {"references": dict(references), "passed": frozenset(passed), "seconds": seconds}
+        return pickle.dumps(given | told, protocol=5)
+
 
 def made(chapter: int, term: str) -> Plan:
     """The plan of a chapter; raises Problem where there is nothing to run, or a declaration is broken."""

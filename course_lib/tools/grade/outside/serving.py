@@ -86,7 +86,7 @@ def served(channel: socket.socket, **limits) -> tuple[Server, Callable]:
     try:
         told = server.read()
         fn = told["fn"]
-        fn._empty_body = told["empty"] is True
+        fn._empty_body, fn._id = told["empty"] is True, str(told.get("id", ""))
     except (Unreadable, OSError, KeyError, AttributeError, TypeError):
         raise Closed from None
     return server, fn

@@ -8,6 +8,7 @@ import ast
 import builtins
 import importlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -18,32 +19,48 @@ Scope = ast.FunctionDef | ast.Lambda
 PLAIN = (bool, int, float, str, tuple, list, type(None))
 
 
+@dataclass(frozen=True)
+class Cell:
+    """The source of a cell, and the id() of each function that stands in it."""
+
+    source: str
+    written: frozenset[int]
+
+
 def cell(exercise: Exercise, fn: Callable, doc: str = "", change: Callable | None = None) -> str:
     """The source of an exercise cell that answers as fn does; change(node) may alter the function before it is written.
 
     Raises ValueError where a function uses something that cannot be written down.
     """
+    return composed(exercise, fn, doc, change).source
+
+
+def composed(exercise: Exercise, fn: Callable, doc: str = "", change: Callable | None = None) -> Cell:
+    """The same, with what stands in the cell."""
     writer = _Writer(exercise)
     node = writer.function(fn, exercise.name, doc)
     node = change(node) if change else node
     parts = [*writer.helpers, ast.unparse(ast.fix_missing_locations(node))]
     head = [f"# exercise {exercise.id}", *sorted(writer.imports)]
-    return "\n".join(head) + ("\n\n\n" if len(head) > 1 or len(parts) > 1 else "\n") + "\n\n\n".join(parts)
+    source = "\n".join(head) + ("\n\n\n" if len(head) > 1 or len(parts) > 1 else "\n") + "\n\n\n".join(parts)
+    return Cell(source, frozenset(map(id, writer.written)))
 
 
 class _Writer:
     """Collects the imports and helpers of one cell."""
 
     def __init__(self, exercise: Exercise):
-        self.exercise, self.home = exercise, _home(exercise)
+        self.exercise, self.home = exercise, home_of(exercise)
         self.imports: set[str] = set()
         self.helpers: list[str] = []
         self.given: dict[tuple[str, int], str] = {}  # name in the declaration and the value's id -> name in the cell
         self.kept: list = []  # values whose id is a key above must stay alive
+        self.written: list = []  # functions whose source is in the cell
 
     def function(self, fn: FunctionType, name: str, doc: str = "") -> ast.FunctionDef:
         """fn as a `def` with this name, everything it uses written before."""
         scope = node_of(fn)
+        self.written.append(fn)
         self.given.setdefault((scope.name if isinstance(scope, ast.FunctionDef) else "", id(fn)), name)
         bound, values = set(_bound(scope)), _values(fn)
         module = importlib.import_module(fn.__module__)
@@ -87,9 +104,10 @@ class _Writer:
         """The line or the definition that binds a value."""
         imported = _imports(module).get(name)
         ours = isinstance(value, FunctionType) and value.__module__.startswith("course_lib.exercises")
-        if value is self.home and isinstance(value, type):
+        home = self.home is not None and value is self.home
+        if home and isinstance(value, type):
             self.helpers.append(self._class(value, written))
-        elif value is self.home or ours:
+        elif home or ours:
             self.helpers.append(ast.unparse(ast.fix_missing_locations(self.function(value, written))))
         elif imported:
             self.imports.add(imported if written == name else f"{imported.split(' as ')[0]} as {written}")
@@ -102,6 +120,7 @@ class _Writer:
 
     def _class(self, home: type, written: str) -> str:
         """The library's class, with what its module binds for it."""
+        self.written.append(home)
         module = importlib.import_module(home.__module__)
         tree = _tree(module.__file__)
         [found] = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == home.__name__]
@@ -215,7 +234,7 @@ def _name_of(fn: FunctionType, otherwise: str) -> str:
     return fn.__name__ if fn.__name__.isidentifier() else otherwise
 
 
-def _home(exercise: Exercise):
+def home_of(exercise: Exercise):
     """The library's function that is absent where the exercise is graded, or None."""
     if not exercise.home:
         return None

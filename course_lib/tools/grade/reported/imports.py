@@ -16,14 +16,12 @@ from collections.abc import Iterator, Sequence
 
 from course_lib.exercises.declare import Exercise
 from course_lib.tools.grade.marked.result import Mark, Result, order
+from course_lib.tools.grade.reported.rosters import Columns, canvas_students, matched, worksheet
 from course_lib.tools.grade.reported.sheet import Row
 from course_lib.tools.grade.reported.tables import dumped, safe, shown, tidy
 
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 MOODLE = ("Identifier", "Full name", "Grade", "Maximum Grade", "Last modified (grade)", "Feedback comments")
-NEEDED = ("Identifier", "Grade", "Last modified (grade)")  # what Moodle's worksheet must have
-FROM_MOODLE = re.compile(r"(?:^|/)[^/]*_(\d+)_assignsubmission_[a-z]+_?(?:[_/]|$)")
-FROM_CANVAS = re.compile(r"(?:^|/)[^/_]+(?:_LATE)?_([1-9]\d*)_[1-9]\d*_[^/]+$")
 SAID = {
     "passed": "Passed.",
     "not attempted": "Not attempted.",
@@ -42,14 +40,12 @@ def said(mark: Mark) -> str:
 
 def moodle_id(result: Result) -> str:
     """The participant's number in the folder names of a Moodle download, or ""."""
-    found = FROM_MOODLE.search(result.file)
-    return found[1] if found else ""
+    return result.number if result.system == "moodle" else ""
 
 
 def canvas_id(result: Result) -> str:
     """The user's number in the file names of a Canvas download, or ""."""
-    found = None if moodle_id(result) else FROM_CANVAS.search(result.file)
-    return found[1] if found else ""
+    return result.number if result.system == "canvas" else ""
 
 
 def canvas(rows: Sequence[Row], title: str, roster: Sequence[Sequence[str]] | None = None) -> tuple[str, list[str]]:
@@ -62,8 +58,8 @@ def canvas(rows: Sequence[Row], title: str, roster: Sequence[Sequence[str]] | No
         head, lost = [*CANVAS, title], []
         lines = [[safe(row.name), canvas_id(row.result), "", "", "", _final(row)] for row in graded]
     else:
-        head, people, students = _canvas_students(roster)
-        found, lost = _matched(graded, students, canvas_id)
+        head, people, students = canvas_students(roster)
+        found, lost = matched(graded, students, "canvas")
         head = [*head, title]
         lines = [[*map(safe, people[n]), _final(row)] for n, row in sorted(found.items())]
     of = shown(rows[0].of) if rows else ""
@@ -71,51 +67,38 @@ def canvas(rows: Sequence[Row], title: str, roster: Sequence[Sequence[str]] | No
     return dumped([head, points, *(line for line in lines if line[-1])]), [*lost, *_unfinished(graded, "canvas.csv")]
 
 
-def _canvas_students(roster: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]], list[tuple[str, str]]]:
-    """The first headings of an exported gradebook, the students' cells under them, and their (id, name)."""
-    width = next((n for n, cell in enumerate(roster[0], 1) if cell.strip() == "Section"), 0)
-    head = [cell.strip() for cell in roster[0][:width]]
-    names = 2 if head[:2] == ["LastName", "FirstName"] else 1  # Canvas can show them apart
-    if len(head) <= names or "ID" not in head[names]:
-        raise ValueError("The list of students has no columns Student, ID and Section: export Canvas' gradebook.")
-    people = [list(one[:width]) for one in roster[1:] if "Points Possible" not in one[0]]
-    people = [one for one in people if ", ".join(one[:names]).strip() != "Student, Test"]
-    return head, people, [(one[names].strip(), " ".join(one[:names])) for one in people]
-
-
 def moodle(rows: Sequence[Row], roster: Sequence[Sequence[str]] | None = None) -> tuple[str, list[str]]:
     """The grading worksheet for Moodle's assignment, and sentences about those it leaves out.
 
-    roster is the worksheet as Moodle gives it out; every other column is kept as it is.
+    roster is the worksheet as Moodle gives it out, in any language; every other column is kept as it is.
     """
-    graded = [row for row in rows if row.result]
+    graded, lost = [row for row in rows if row.result], []
+    columns = Columns(0, 1, 2, 5)
     if roster is None:
         known = [row for row in graded if moodle_id(row.result) and not row.open]
         people = [[f"Participant {moodle_id(row.result)}", row.name, "", shown(row.of), "-", ""] for row in known]
-        roster, found, lost = [list(MOODLE), *people], dict(enumerate(known)), []
+        roster, found = [list(MOODLE), *people], dict(enumerate(known))
         others = [row for row in graded if not moodle_id(row.result)]
         if len(others) < len(graded):
             lost = [f"{row.name} has no participant's number of Moodle in the file name." for row in others]
     else:
-        head = roster[0]
-        if not set(NEEDED) <= set(head):
-            raise ValueError(f"The worksheet lacks one of {', '.join(NEEDED)}: download it from Moodle in English.")
-        name = head.index("Full name") if "Full name" in head else head.index("Identifier")
-        people = [(re.sub(r"\D", "", one[head.index("Identifier")]), one[name]) for one in roster[1:]]
-        found, lost = _matched(graded, people, moodle_id)
-    return dumped(_worksheet(roster, found)), [*lost, *_unfinished(graded, "moodle.csv")]
+        columns = worksheet(roster)
+        name = columns.number if columns.name is None else columns.name
+        numbers = [re.sub(r"\D", "", one[columns.number]) for one in roster[1:]]
+        names = ["" if columns.name is None else one[name] for one in roster[1:]]
+        found, lost = matched(graded, list(zip(numbers, names)), "moodle")
+    return dumped(_worksheet(roster, columns, found)), [*lost, *_unfinished(graded, "moodle.csv")]
 
 
-def _worksheet(roster: Sequence[Sequence[str]], found: dict[int, Row]) -> Iterator[list[str]]:
+def _worksheet(roster: Sequence[Sequence[str]], columns: Columns, found: dict[int, Row]) -> Iterator[list[str]]:
     """The worksheet with grades and comments filled in."""
-    head = list(roster[0])
-    yield head
+    yield list(roster[0])
     for n, one in enumerate(roster[1:]):
         cells = [safe(cell) if cell != "-" else cell for cell in one]
         if n in found:
-            cells[head.index("Grade")] = _final(found[n])
-            if "Feedback comments" in head and not found[n].open:
-                cells[head.index("Feedback comments")] = comment(found[n])
+            cells[columns.grade] = _final(found[n])
+            if columns.comment is not None and not found[n].open:
+                cells[columns.comment] = comment(found[n])
         yield cells
 
 
@@ -143,28 +126,6 @@ def _unfinished(rows: Sequence[Row], file: str) -> list[str]:
         return []
     which = ", ".join(sorted({id for row in waiting for id in row.open}, key=order))
     return [f"{file} has no grade yet for {len(waiting)} of {len(rows)}: mark {which} in grades.csv and run again."]
-
-
-def _matched(rows: Sequence[Row], people: Sequence[tuple[str, str]], number) -> tuple[dict[int, Row], list[str]]:
-    """Which row belongs to which line of a list of (id, name): by id, else by a name that only one of each has."""
-    by_id = {id: n for n, (id, _) in enumerate(people) if id}
-    names = [_bare(name) for _, name in people]
-    mine = [_bare(row.name) for row in rows]
-    found, lost = {}, []
-    for row, name in zip(rows, mine):
-        at = by_id.get(number(row.result))
-        if at is None and names.count(name) == mine.count(name) == 1:
-            at = names.index(name)
-        if at is None or at in found:
-            lost.append(f"{row.name} is not in the list of students, or is there twice: enter the grade by hand.")
-        else:
-            found[at] = row
-    return found, lost
-
-
-def _bare(name: str) -> str:
-    """A name for comparison: words in alphabetical order, without case and punctuation."""
-    return " ".join(sorted(re.findall(r"\w+", name.casefold())))
 
 
 def gradescope(result: Result, exercises: Sequence[Exercise], visibility: str = "visible") -> str:

@@ -118,9 +118,9 @@ def text(rows: Sequence[Row], exercises: Sequence[Exercise]) -> str:
     return dumped(table, for_spreadsheets=True)
 
 
-def read(path: Path, exercises: Sequence[Exercise]) -> list[Line]:
+def read(path: Path, exercises: Sequence[Exercise], said: list[str] | None = None) -> list[Line]:
     """The lines of a filled-in sheet; raises ValueError with one sentence for each cell that cannot be understood."""
-    head, *lines = loaded(path)
+    head, *lines = loaded(path, said)
     columns = _columns(path, [cell.strip() for cell in head], exercises)
     found, wrong = [], []
     for number, cells in enumerate(lines, 2):

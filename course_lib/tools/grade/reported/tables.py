@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from course_lib.tools.grade.collected.encodings import decoded
+
 # A cell that begins with one of these is a formula to a spreadsheet; the last four are the wide forms.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
 TURNING = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")  # turns the text, and marks, around it
@@ -43,23 +45,57 @@ def dumped(rows: Sequence[Sequence[str]], for_spreadsheets: bool = False) -> str
     return ("\ufeff" if for_spreadsheets else "") + text.getvalue()
 
 
-def loaded(path: Path) -> list[list[str]]:
-    """The rows of a table as spreadsheets save it: UTF-8 or UTF-16, with commas, semicolons or tabs between cells.
+def loaded(path: Path, said: list[str] | None = None) -> list[list[str]]:
+    """The rows of a table as spreadsheets save it: in any of their encodings, with ",", ";" or tabs between cells.
 
-    Raises ValueError with a sentence where it cannot be read.
+    `said` gets a sentence where the encoding was guessed. Raises ValueError with a sentence where it cannot be read.
     """
-    data = path.read_bytes()
     try:
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path.name} is not in UTF-8: save it again as CSV UTF-8.") from None
-    separator = max(",;\t", key=text.partition("\n")[0].count)
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
-    except csv.Error as error:
-        raise ValueError(f"{path.name} is no table in CSV ({error}): save it again as CSV UTF-8.") from None
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}): name a table in CSV.") from None
+    text, guess = text_of(data)
+    if guess == "?":
+        raise ValueError(f"{path.name} is not in UTF-8: save it again as CSV UTF-8.")
+    if guess and said is not None:
+        said.append(f"{path.name} does not say its encoding, and was read as {guess}: look at the names.")
+    rows = rows_of(path, text.replace("\0", ""))
     rows = [row for row in rows if any(cell.strip() for cell in row)]
     if not rows:
         raise ValueError(f"{path.name} is empty: a table with a line of headings is due.")
     width = len(rows[0])
     return [[*row[:width], *[""] * (width - len(row))] for row in rows]
+
+
+def text_of(data: bytes) -> tuple[str, str]:
+    """The text of a table, and the encoding where it was guessed, "?" where evidence is not clear."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace"), ""
+    zeros = data[:400].count(0)
+    if zeros > len(data[:400]) / 4:  # every other byte of plain letters
+        return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le", "replace"), ""
+    [text], guess = decoded([data], ("cp1252", "cp1250"))
+    return text.removeprefix("\ufeff"), "" if guess == "utf-8" else guess
+
+
+def rows_of(path: Path, text: str) -> list[list[str]]:
+    """The rows with the separator by which most of them are as wide as the headings, of these the widest."""
+    named = re.match(r"sep=(.)\r?\n", text)
+    best, fits, broken = [], (-1.0, 0), ""
+    for separator in named[1] if named else ",;\t":
+        try:
+            rows = list(
+                csv.reader(
+                    io.StringIO(text[named.end() :] if named else text, newline=""), delimiter=separator, strict=True
+                )
+            )
+        except csv.Error as error:
+            broken = str(error)
+            continue
+        rows = [row for row in rows if any(cell.strip() for cell in row)]
+        wide = len(rows[0]) if rows else 0
+        fit = (sum(len(row) == wide for row in rows) / len(rows) if wide > 1 else 0.0, wide)
+        best, fits = (rows, fit) if fit > fits else (best, fits)
+    if fits[1] < 2 and broken:
+        raise ValueError(f"{path.name} is no table in CSV ({broken}): save it again as CSV UTF-8.")
+    return best

@@ -2,6 +2,7 @@
 
 sheet.py            grades.csv and what people write into it
 imports.py          Canvas, Moodle and Gradescope
+rosters.py          lists of students, and whose line is whose
 pages.py            a page for each student, and one about the class
 plots.py            its plots
 tables.py           CSV that no spreadsheet takes for formulas
@@ -15,6 +16,7 @@ from course_lib.exercises.declare import Exercise
 from course_lib.tools.grade.marked.result import Result, write_text
 from course_lib.tools.grade.reported import imports, pages
 from course_lib.tools.grade.reported import sheet as grade_sheet
+from course_lib.tools.grade.reported.rosters import canvas_students, worksheet
 from course_lib.tools.grade.reported.tables import loaded
 
 
@@ -35,15 +37,25 @@ def write_all(
     chapter = _chapter(results)
     exercises = registry.exercises(chapter)
     paths = [path for path in (out / "grades.csv", sheet) if path and (path == sheet or path.exists())]
-    sheets = [grade_sheet.read(path, exercises) for path in paths]
+    guessed: list[str] = []
+    sheets = [grade_sheet.read(path, exercises, guessed) for path in paths]
     rows, said = grade_sheet.merged(results, exercises, sheets, words)
-    files, left_out = _imports(rows, f"{title or f'Chapter {chapter}'}", loaded(roster) if roster else None)
+    table = loaded(roster, guessed) if roster else None
+    files, left_out = _imports(rows, f"{title or f'Chapter {chapter}'}", table)
     files["grades.csv"] = grade_sheet.text(rows, exercises)
     files["class.html"] = pages.class_page(rows, chapter)
     files |= _one_each(rows, exercises)
     for name, text in files.items():
         write_text(out / name, text)
-    return list(dict.fromkeys([*said, *left_out, *_strays(out, files)]))
+    return list(dict.fromkeys([*guessed, *said, *left_out, *_strays(out, files)]))
+
+
+def check(sheet: Path | None, roster: Path | None) -> None:
+    """Raise ValueError where a table that was given cannot be used, before a class is graded for it."""
+    if sheet:
+        loaded(sheet)
+    if roster and worksheet(table := loaded(roster)) is None:
+        canvas_students(table)
 
 
 def _chapter(results: Sequence[Result]) -> int:
@@ -59,7 +71,7 @@ def _chapter(results: Sequence[Result]) -> int:
 
 def _imports(rows: Sequence[grade_sheet.Row], title: str, roster) -> tuple[dict[str, str], list[str]]:
     """canvas.csv and moodle.csv; a list of students goes to the one that it was exported from."""
-    from_moodle = roster is not None and "Identifier" in roster[0]
+    from_moodle = roster is not None and worksheet(roster) is not None
     canvas, first = imports.canvas(rows, title, None if from_moodle else roster)
     moodle, second = imports.moodle(rows, roster if from_moodle else None)
     return {"canvas.csv": canvas, "moodle.csv": moodle}, first + second
