@@ -155,7 +155,6 @@ RECIPES = {
     "checks.points": lambda t: checks.points(t.x, "x"),
     "checks.finite": lambda t: checks.finite(t.x, "x"),
     "checks.gradients_allowed": lambda t: checks.gradients_allowed("here", t.x),
-    "checks.points": lambda t: checks.points(t.x, "x"),
     "constraints.cfgpp_weight": lambda t: constraints.cfgpp_weight(0.5, SIGMAS)(SIGMAS[1]),
     "constraints.dps": lambda t: restored(t, constraints.dps(sa.ddim, RING, one, 0.1)),
     "constraints.mcg": lambda t: restored(t, constraints.mcg(RING, t.q[0], MASK.to(t.device))),
