@@ -17,7 +17,7 @@ from course_lib import training as tr
 from course_lib import world as w
 from course_lib.features import embeddings, images, latents, networks
 from course_lib.metrics import checks as metric_checks
-from course_lib.metrics import distances, entropy, linear, statistics
+from course_lib.metrics import entropy, linear, statistics
 from course_lib.seedselect import losses
 from course_lib.stable_diffusion import StableDiffusion
 
@@ -269,7 +269,6 @@ RECIPES = {
     "metrics.checks.unit": lambda t: metric_checks.unit(t.x, "x"),
     "metrics.distances.exact_squares": lambda t: metrics.distances.exact_squares(t.x, t.y),
     "metrics.distances.squared_distances": lambda t: metrics.squared_distances(t.x, t.y),
-    "metrics.distances.exact_squares": lambda t: distances.exact_squares(t.x, t.x + 1e-6 * t.y),
     "metrics.entropy.hill": lambda t: metrics.hill(t.share / t.share.sum()),
     "metrics.entropy.in_batch_similarity": lambda t: metrics.in_batch_similarity(t.x),
     "metrics.entropy.rke": lambda t: metrics.rke(t.k),
