@@ -938,6 +938,10 @@ def the_script(module, loss_of, lr, limit):
     return norm.item()
 
 
+def as_one(parameters, limit):
+    return torch.nn.utils.clip_grad_norm_(parameters, limit)
+
+
 def total(parameters):
     return torch.cat([p.grad.flatten() for p in parameters]).norm().item()
 
@@ -1013,7 +1017,7 @@ CLIPPED = Exercise(
             "The norm is right, but the step is as long as without a limit: clip before the optimiser's step.",
         ),
         Wrong(
-            stepping(torch.nn.utils.clip_grad_norm_, fresh=False),
+            stepping(as_one, fresh=False),
             "From the second step on the old gradient is in the new one: backward adds to .grad, so empty it first.",
         ),
         Wrong(stepping(one_by_one), "You cut each parameter's gradient alone: the limit is for all of them together."),

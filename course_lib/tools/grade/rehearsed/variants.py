@@ -7,6 +7,7 @@ exercise's own library function, which is absent where a class is graded.
 import ast
 import builtins
 import importlib
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -58,9 +59,10 @@ class _Writer:
         self.written: list = []  # functions whose source is in the cell
 
     def function(self, fn: FunctionType, name: str, doc: str = "") -> ast.FunctionDef:
-        """fn as a `def` with this name, everything it uses written before."""
-        scope = node_of(fn)
+        """fn as a `def` with this name, everything it uses written before; decorators are left off."""
         self.written.append(fn)
+        fn = inspect.unwrap(fn)
+        scope = node_of(fn)
         self.given.setdefault((scope.name if isinstance(scope, ast.FunctionDef) else "", id(fn)), name)
         bound, values = set(_bound(scope)), _values(fn)
         module = importlib.import_module(fn.__module__)
