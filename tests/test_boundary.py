@@ -215,7 +215,7 @@ EXEMPT = {
     "samplers.State", "metrics.Estimate", "metrics.Extrapolation", "metrics.FrechetParts", "metrics.MaxDiversity",
     "metrics.PRDC", "world.Factors", "world.Factors.cat", "world.pair_counts", "claims.Claim", "denoisers.Denoiser",
     "metrics.GaussianStatistics.merge", "metrics.GaussianStatistics.arrays", "metrics.GaussianStatistics.from_arrays",
-    "denoisers.Denoiser.__call__", "penalties.Autoencoder.forward", "world.Factors.__getitem__",
+    "denoisers.Denoiser.__call__", "penalties.Autoencoder.forward",
     *(f"guidance.{name}.__call__" for name in ("Repulsion", "Determinantal", "VendiPotential", "Above", "Groups")),
     *(f"guidance.{name}.similarity" for name in ("Repulsion", "Determinantal", "VendiPotential")),
 }  # fmt: skip
