@@ -92,13 +92,24 @@ def whole(value, name: str, low: float = 0, high: float = math.inf) -> int:
     return int(value)
 
 
-def number(value, name: str, low: float = -math.inf, above: float = -math.inf, high: float = math.inf) -> float:
-    """A finite number of at least `low`, more than `above` and at most `high`."""
-    good = isinstance(value, numbers.Real | Tensor) and _fits(value, float) and math.isfinite(float(value))
+def number(
+    value,
+    name: str,
+    low: float = -math.inf,
+    above: float = -math.inf,
+    high: float = math.inf,
+    infinite: bool = False,
+) -> float:
+    """A number of at least `low`, more than `above` and at most `high`, finite unless it may be infinite."""
+    good = isinstance(value, numbers.Real | Tensor) and _fits(value, float) and not math.isnan(float(value))
+    good = good and (infinite or math.isfinite(float(value)))
     if not (good and float(value) >= low and float(value) > above and float(value) <= high):
         limits = [f"of at least {low:g}"] if low > -math.inf else [f"above {above:g}"] if above > -math.inf else []
         limits += [f"up to {high:g}"] if high < math.inf else []
-        raise ValueError(f"{name} must be a finite number {' and '.join(limits)}".rstrip() + f", got {shown(value)}.")
+        raise ValueError(
+            f"{name} must be a {'' if infinite else 'finite '}number {' and '.join(limits)}".rstrip()
+            + f", got {shown(value)}."
+        )
     return float(value)
 
 

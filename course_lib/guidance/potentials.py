@@ -19,7 +19,7 @@ Bandwidth = float | Callable[[Tensor], float] | None
 class _SetPotential:
     """What the potentials of a set share: a strength, a kernel on features of x or x0, and its bandwidth.
 
-    h is None (median rule), a number, or a function of sigma. Features with `takes_sigma` are told the noise level of
+    h is None (median rule), a number (infinite: no force), or a function of sigma. Features with `takes_sigma` are told the noise level of
     what they are given, 0 for x0.
     """
 
@@ -34,7 +34,7 @@ class _SetPotential:
         number(self.alpha, f"{own}: alpha")
         _functions(self, "kernel", "features")
         if self.h is not None and not callable(self.h):
-            number(self.h, f"{own}: h, unless it is None or a function of sigma,", above=0)
+            number(self.h, f"{own}: h, unless it is None or a function of sigma,", above=0, infinite=True)
         if self.on not in ("x", "x0"):
             raise ValueError(f"{type(self).__name__}: on must be 'x' or 'x0', got {self.on!r}.")
 
