@@ -106,10 +106,8 @@ def number(
     if not (good and float(value) >= low and float(value) > above and float(value) <= high):
         limits = [f"of at least {low:g}"] if low > -math.inf else [f"above {above:g}"] if above > -math.inf else []
         limits += [f"up to {high:g}"] if high < math.inf else []
-        raise ValueError(
-            f"{name} must be a {'' if infinite else 'finite '}number {' and '.join(limits)}".rstrip()
-            + f", got {shown(value)}."
-        )
+        kind = "number" if infinite else "finite number"
+        raise ValueError(f"{name} must be a {kind} {' and '.join(limits)}".rstrip() + f", got {shown(value)}.")
     return float(value)
 
 

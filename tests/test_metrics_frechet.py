@@ -374,7 +374,10 @@ def broken(**changes):
         (lambda: stats(torch.tensor([[NAN]])), "the batch holds values that are not finite"),
         (lambda: stats(torch.tensor([[-INF]])), "the batch holds values that are not finite"),
         (lambda: stats(torch.tensor([[-1e51]], dtype=DOUBLE)), r"the batch holds values beyond 1e\+50"),
-        (lambda: stats(torch.ones(2, 2, dtype=torch.complex64)), "the batch must be real, got torch.complex64"),
+        (
+            lambda: stats(torch.ones(2, 2, dtype=torch.complex64)),
+            "the batch must be a tensor or a list of real numbers, got a tensor",
+        ),
         (lambda: stats(X).update(torch.zeros(3, 1)), "update: these statistics have d = 2 features, got 1"),
         (lambda: stats(X).merge(stats(torch.zeros(3, 1))), "merge: these statistics have d = 2 features, got 1"),
         (lambda: stats(X, "a").merge(stats(X, "b")), 'merge: statistics of two embeddings, "a" and "b"'),

@@ -411,7 +411,7 @@ MAPS = torch.ones(3, 2, 2, 2)
         (lambda: expected_coverage(5, 1, 0), "expected_coverage: .* k = 0"),
         (lambda: vendi_features(X[0]), r"vendi_features: phi must have shape .* got \(2,\)"),
         (lambda: vendi_features(X, -1), "vendi_features: the order q must be at least 0, got -1"),
-        (lambda: vendi_features(X, NAN), "vendi_features: the order q must be at least 0, got nan"),
+        (lambda: vendi_features(X, NAN), "vendi_features: q must be a number, got nan"),
         (lambda: vendi_features(0 * X), "vendi_features: a feature vector of length 0 has no direction"),
         (lambda: vendi_features(NAN * X), "vendi_features: phi holds values that are not finite"),
         (lambda: in_batch_similarity(NAN * X), "in_batch_similarity: phi holds vectors of no finite length"),

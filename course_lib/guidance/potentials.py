@@ -19,8 +19,8 @@ Bandwidth = float | Callable[[Tensor], float] | None
 class _SetPotential:
     """What the potentials of a set share: a strength, a kernel on features of x or x0, and its bandwidth.
 
-    h is None (median rule), a number (infinite: no force), or a function of sigma. Features with `takes_sigma` are told the noise level of
-    what they are given, 0 for x0.
+    h is None (median rule), a number (infinite: no force), or a function of sigma. Features with `takes_sigma` are told
+    the noise level of what they are given, 0 for x0.
     """
 
     alpha: float

@@ -36,7 +36,7 @@ def _balls(centres: Tensor, points: Tensor, k: int, strict: bool, name: str) -> 
         own[torch.arange(len(block)), torch.arange(start, start + len(block))] = torch.inf  # a centre is not its own
         radius2 = own.kthvalue(k, 1, keepdim=True).values
         d2, size = exact_squares(block, points)
-        inside = d2 - (-ROUNDING if strict else ROUNDING) * size <= radius2
+        inside = d2 + ROUNDING * size < radius2 if strict else d2 - ROUNDING * size <= radius2
         holding += inside.sum(0)
         held.append(inside.sum(1))
     return holding, torch.cat(held)
