@@ -15,6 +15,9 @@ _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 # Methods that change their object; others count where their result is dropped, or their name ends in one underscore.
 _MUTATORS = "append extend insert add update setdefault pop popitem remove discard clear sort reverse"
 _HARMLESS = "check fallback quiz print display len repr str help"
+_SEEDING = re.compile(
+    r"(torch|np|numpy|random)(\.\w+)*\.(manual_seed|manual_seed_all|seed)"
+)  # each answer is seeded anew
 # Names changed in ways that no statement shows.
 HIDDEN_CHANGES = re.compile(
     r"(?<![.\w])(?:exec|eval|globals|setattr|delattr)\s*\(|__dict__|^[ \t]*%(?:run|load)\b", re.M
@@ -113,6 +116,8 @@ def changed(node: ast.AST) -> frozenset[str]:
 def dropped(call: ast.Call) -> set[str]:
     """What a call may change whose result nobody takes: its object and its arguments."""
     if isinstance(call.func, ast.Name) and call.func.id in _HARMLESS.split():
+        return set()
+    if _SEEDING.fullmatch(ast.unparse(call.func)):
         return set()
     given = [*call.args, *(keyword.value for keyword in call.keywords)]
     found = {one.id for one in given if isinstance(one, ast.Name)}

@@ -164,7 +164,7 @@ class Sandbox:
                 "Root without the right CAP_SYS_ADMIN, as in a container, cannot limit students' code: grade as an "
                 "ordinary user, start the container with  --cap-add SYS_ADMIN  or say --as-user NAME"
             )
-        tried = [*self.bwrap(), sys.executable, "-I", "-S", "-c", "print('inside')"]
+        tried = [*self.bwrap(), os.path.abspath(sys.executable), "-I", "-S", "-c", "print('inside')"]
         done = subprocess.run(tried, capture_output=True, text=True, errors="replace")
         if done.stdout != "inside\n":
             raise Problem(forbidden(done.stderr))
@@ -172,7 +172,7 @@ class Sandbox:
 
 def python(kit: str, settings: str) -> list[str]:
     """How the worker is started; not with -I, which would ignore PYTHONHASHSEED."""
-    return [sys.executable, "-s", "-P", "-c", START, kit, settings, *map(str, mounts.site_folders())]
+    return [os.path.abspath(sys.executable), "-s", "-P", "-c", START, kit, settings, *map(str, mounts.site_folders())]
 
 
 def environment(home: str) -> dict[str, str]:
