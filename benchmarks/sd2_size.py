@@ -119,7 +119,7 @@ class Benchmark:
         """A step of LoRA, saved, and loaded by diffusers."""
         before = self.generate(1)
         adapter = add_lora(self.pipe.unet, 4, ["to_q", "to_k", "to_v", "to_out.0"])
-        D = self.sd.prompt(self.text, w=1)
+        D = self.sd.prompt(self.text, self.other, w=1)
         x0, eps = self.noise[:1], self.noise[1:]
         timed("a step of LoRA", lambda: list(
             train(lambda sigma: denoising_loss(D, x0, sigma, eps), adapter, [torch.tensor(1.0)], lr=1e-2)

@@ -6,7 +6,6 @@ import re
 import inspected
 import numpy as np
 import pretend
-import pretend_chapters
 import pytest
 import recipes
 import torch
@@ -236,16 +235,6 @@ def test_the_device_of_a_loader(monkeypatch):
     assert devices.chosen() == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert devices.chosen() == torch.device("cuda")
-
-
-def test_every_chapter_from_the_eighth_on_runs_here(root):
-    """Each in exactly one of the test files, whichever chapters there are."""
-    files = sorted((root / "tests").glob("test_pretend_chapters_*.py"))
-    assert len(files) == pretend_chapters.FILES
-    assert all(f"share({k})" in path.read_text() for k, path in enumerate(files, 1))
-    shared = [path.name for k in range(1, len(files) + 1) for path in pretend_chapters.share(k)]
-    assert len(shared) >= 5
-    assert sorted(shared) == [p.name for p in sorted((root / "solutions").glob("*.ipynb")) if int(p.name[:2]) >= 8]
 
 
 def test_the_rule_is_written_once(root):

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from course_lib.features import channel_mean, decoded, rule_of_thirds
 from course_lib.guidance import Repulsion, guided
-from course_lib.seedselect import sampler, seedselect
+from course_lib.seedselect import sampler
 from course_lib.stable_diffusion import StableDiffusion
 from course_lib.tools import budget
 from course_lib.tools.precompute import save
@@ -96,8 +96,14 @@ def selections(sd: StableDiffusion, text: Tensor) -> Iterator[Row]:
         for saving, decode in (("levels", sd.decode), ("levels and decoder", decode_again)):
             if saving == "levels" and levels > LEVELS:
                 continue
-            call = partial(seedselect, run, meta(n, *sd.shape), partial(loss, decode), iterations=1)
+            call = partial(iteration, run, meta(n, *sd.shape), partial(loss, decode))
             yield Row("SeedSelect", n, saving, levels, (sd.pipe.unet, sd.pipe.vae, encoder), call)
+
+
+def iteration(run: Callable[[Tensor], Tensor], z: Tensor, loss: Callable[[Tensor], Tensor]) -> None:
+    """What an iteration of `seedselect` does but for Adam's update: the samples, their loss, the seeds' gradient."""
+    z.requires_grad_()
+    loss(run(z)).sum().backward()
 
 
 def trainings(text: Tensor) -> Iterator[Row]:
@@ -117,7 +123,7 @@ def step(sd: StableDiffusion, text: Tensor, n: int, adapter: list[Tensor]) -> No
     """The loss of n latents at one level, its gradient and AdamW's update."""
     optimiser = torch.optim.AdamW(adapter, foreach=False)
     x0, eps = meta(n, *sd.shape), meta(n, *sd.shape)
-    denoising_loss(sd.prompt(text, w=1), x0, torch.tensor(1.0), eps).backward()
+    denoising_loss(sd.prompt(text, text, w=1), x0, torch.tensor(1.0), eps).backward()
     optimiser.step()
 
 
