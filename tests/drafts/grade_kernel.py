@@ -1,9 +1,9 @@
 """A test that belongs to test_grade_kernel.py: alone it passes, in a long run it was red once."""
 
-from test_grade_kernel import Child, watch  # noqa: F401
+from test_grade_kernel import Child, watch  # noqa: F401, F811
 
 
-def test_memory_is_added_up_over_all_processes(watch):
+def test_memory_is_added_up_over_all_processes(watch):  # noqa: F811
     """Of two that hold 60 MB each neither holds 100, private or shared; what is mapped from files does not count."""
     import mmap
 
