@@ -28,8 +28,8 @@ class _Backend(_DummyBackendModule):
         return [torch.float16, torch.bfloat16]
 
 
-# Autograd starts a thread for each device it knows at its first backward pass, and a process with such threads cannot be
-# forked, as the grader's tests do: let the first pass come before the device.
+# Autograd starts a thread for each device it knows at its first backward pass, and a process with such threads cannot
+# be forked, as the grader's tests do: let the first pass come before the device.
 torch.ones(1, requires_grad=True).sum().backward()
 _setup_privateuseone_for_python_backend("pretend", _Backend())
 DEVICE = torch.device("pretend:0")
