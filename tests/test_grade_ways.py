@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 from grading import conversed
+from IPython.core.interactiveshell import InteractiveShell
 
 from course_lib.exercises import registry
 from course_lib.tools.grade.collected.notebook import Cell, Notebook, find
@@ -83,6 +84,17 @@ def test_right_answers_pass_in_a_run_of_the_whole_notebook(chapter):
         assert len(left) < len(wanted) / 2, way
         for one in left:
             assert passed_in_a_run(chapter, way, [one]) == {one.id}, way
+
+
+def test_a_run_does_not_mind_the_shell_of_another():
+    """As where somebody grades from a notebook."""
+    InteractiveShell.clear_instance()
+    InteractiveShell.instance()
+    try:
+        wanted = registry.exercises(4)[:2]
+        assert passed_in_a_run(4, "split", wanted) == {one.id for one in wanted}
+    finally:
+        InteractiveShell.clear_instance()
 
 
 @pytest.mark.parametrize("chapter", registry.chapters())

@@ -21,6 +21,7 @@ class Shell(InteractiveShell):
         """The one shell of this process, its user's names being these."""
         settings = Config()
         settings.HistoryManager.enabled = False
+        InteractiveShell.clear_instance()  # whichever kind it was
         cls.clear_instance()
         shell = cls.instance(config=settings, user_ns=names)
         for name in SILENT.split():
