@@ -28,7 +28,7 @@ from course_lib.tools.grade.outside.session import Gone, Reply
 from course_lib.tools.grade.rehearsed import make_class
 
 ROOT = Path(__file__).resolve().parents[1]
-STUDENTS = 30
+STUDENTS = 12
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +46,13 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(place) -> dict:
-    """A class of thirty for chapter 4, and what each of them deserves."""
+    """A class of twelve for chapter 4, and what each of them deserves."""
     make_class.make(ROOT, 4, STUDENTS, "3", place / "made")
     return json.loads((place / "made" / "truth.json").read_text(encoding="utf-8"))["students"]
 
 
 @pytest.fixture(scope="module")
-def class_of_30(made, place, box) -> dict[str, result.Result]:
+def class_of_twelve(made, place, box) -> dict[str, result.Result]:
     """Graded from the folder, by two jobs; by folder, since two students may have one name."""
     graded(place / "made" / "submissions", place / "first", "--jobs", "2")
     return {one.file.split("/")[0]: one for one in result.read_all(place / "first" / "results")}
@@ -63,18 +63,18 @@ def everything(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 
-def test_marks_of_a_class_are_the_truth(class_of_30, made):
+def test_marks_of_a_class_are_the_truth(class_of_twelve, made):
     """Every exercise of every student: status, points, and which anticipated wrong answer."""
-    assert len(class_of_30) == len(made) == STUDENTS
+    assert len(class_of_twelve) == len(made) == STUDENTS
     for folder, student in made.items():
-        marks = class_of_30[folder].exercises
+        marks = class_of_twelve[folder].exercises
         assert set(marks) == set(student["exercises"])
         for number, due in student["exercises"].items():
             got, about = marks[number], f"{folder}, {number}: {due} and {marks[number]}"
             assert (got.points, got.status, got.wrong) == (due["points"], due["status"], due["wrong"]), about
 
 
-def test_jobs_order_and_zip_change_nothing(class_of_30, place):
+def test_jobs_order_and_zip_change_nothing(class_of_twelve, place):
     """A third of the class from Moodle's zip, backwards, by one job: the same results, byte for byte."""
     found = submissions(place / "made" / "submissions.zip")[:10]
     folder = place / "second" / "results"
@@ -88,7 +88,7 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def six(class_of_30, place) -> Path:
+def six(class_of_twelve, place) -> Path:
     """Six of the class in a folder, and in `six graded` all that a run writes about them."""
     found = submissions(place / "made" / "submissions")[:6]
     for one in found:

@@ -444,7 +444,7 @@ def test_correct_wrong_and_unsolved(results):
     assert results["hard-coded"].exercises["4.2"].status == "wrong"
 
 
-WHOLE = ["with spaces  and  more", "Zoë Müller 王小明 😀", "-rf", "--help", "quote'\"$(touch x)", "new?line", "zipped"]
+WHOLE = ["with spaces  and  more", "Zoë Müller 王小明 😀", "-rf", "--help", "quote'\"$(touch x)", "new line", "zipped"]
 WHOLE += [
     "-leading dash",
     "reordered",

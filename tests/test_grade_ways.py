@@ -5,13 +5,14 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
-from grading import conversed
+from grading import conversed, text, whole
 from IPython.core.interactiveshell import InteractiveShell
 
 from course_lib.exercises import registry
 from course_lib.tools.grade.collected.notebook import Cell, Notebook, find
 from course_lib.tools.grade.marked.comparer import marked
 from course_lib.tools.grade.outside import plan, stand_ins
+from course_lib.tools.grade.outside.attempts import bound_in
 from course_lib.tools.grade.outside.incoming import by_exercise, received
 from course_lib.tools.grade.outside.measuring import Measured
 from course_lib.tools.grade.outside.sandbox import Limits
@@ -116,3 +117,13 @@ def test_a_reference_that_holds_another_ones_answer_does_not_stand_in_for_it():
     asked = replace(registry.exercise("4.2"), reference=one.reference)
     assert stand_in(one, asked) == stand_ins.cells(one)[1].source
     assert stand_in(one, replace(asked, right=[*one.right, *asked.right])) == ""
+
+
+@pytest.mark.parametrize("chapter", registry.chapters())
+def test_nothing_is_run_again_for_what_was_not_attempted(chapter):
+    """In the notebook as it is given out no cell but an exercise's own binds its name or checks another answer."""
+    cells = [text(cell) for cell in whole(chapter, solved=False)["cells"] if cell["cell_type"] == "code"]
+    for one in [one for one in registry.exercises(chapter) if one.kind != "judged"]:
+        assert not [source for source in cells if bound_in(one, source) and f"# exercise {one.id}" not in source]
+        assert bound_in(one, f'check("{one.id}", mine)')
+        assert bound_in(one, f"mine = {one.name} = other")

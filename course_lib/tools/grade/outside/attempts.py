@@ -151,7 +151,7 @@ def bound_in(exercise: Exercise, source: str) -> bool:
     definition = rf"(?:async[ \t]+)?(?:def|class)[ \t]+{name}\b"
     assignment = rf"(?:\w+[ \t]*[,=][ \t]*)*{name}[ \t]*(?:,|:|=(?!=))"
     inline = rf"\b{name}[ \t]*:=|\bas[ \t]+{name}\b"
-    other = rf"\bcheck\(\s*['\"]{re.escape(exercise.id)}['\"]\s*,\s*(?!{name}\s*[,)])"
+    other = rf"\bcheck\(\s*['\"]{re.escape(exercise.id)}['\"]\s*,(?!\s*{name}\s*[,)])"
     back = re.compile(rf"[ \t]*{name}[ \t]*=[ \t]*fallback\b")
     places = re.finditer(rf"^[ \t]*(?:{definition}|{assignment})|{inline}|{other}", source, re.M)
     return any(not back.match(source, place.start()) for place in places)
