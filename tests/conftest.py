@@ -109,25 +109,18 @@ def _vae():
 @pytest.fixture(scope="session", params=["epsilon", "v_prediction"])
 def tiny_pipe(request, tiny_tokenizer):
     """A pipeline of Stable Diffusion 2's shape with random weights, for either prediction type."""
-    from diffusers import DDIMScheduler, StableDiffusionPipeline
+    from diffusers import StableDiffusionPipeline
+
+    from course_lib.tools import budget
 
     before = torch.random.get_rng_state()
     torch.manual_seed(0)
-    scheduler = DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-        prediction_type=request.param,
-    )
     pipe = StableDiffusionPipeline(
         vae=_vae(),
         text_encoder=_text_encoder(len(tiny_tokenizer)),
         tokenizer=tiny_tokenizer,
         unet=_unet(),
-        scheduler=scheduler,
+        scheduler=budget.scheduler(request.param),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

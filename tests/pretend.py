@@ -4,7 +4,8 @@ Tensors say that they are on device "pretend" while their numbers lie on the CPU
 refuses is refused: operands on two devices (a number, of no dimension, may mix; an index may lie on the CPU), a CPU
 generator for a device's tensor, .numpy() of it, and, as on Apple's GPUs, float64 where `without` says so. `waits` lists
 what the host had to wait for: .item(), bool(), float(), .tolist(), a copy to the CPU, and operators whose shape depends
-on values (nonzero, unique, a mask as an index).
+on values (nonzero, unique, a mask as an index). Safetensors reads a tensor's storage, which a GPU's tensor has and one
+here has not, so it is handed copies on the CPU.
 
 What it cannot see: how fast anything is; that a GPU rounds in another order, or draws other random numbers where no
 generator is passed; kernels that a device lacks or that differ there; waits inside a kernel (eigenvalues) and copies to
@@ -13,7 +14,9 @@ the device that wait for memory which is not pinned; torch.compile, several devi
 
 import contextlib
 from collections.abc import Iterator
+from unittest import mock
 
+import safetensors.torch
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
@@ -40,6 +43,8 @@ MOVES = {"aten::copy_", "aten::_to_copy", "aten::_copy_from"}
 INDEXED = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_"}
 ASKED = {"aten::_local_scalar_dense", "aten::equal", "aten::nonzero", "aten::masked_select", "aten::_unique2",
          "aten::unique_dim", "aten::unique_consecutive", "aten::bincount", "aten::is_nonzero"}  # fmt: skip
+
+SET_DATA = torch.Tensor.data.__set__  # a.data = b
 
 
 class OnDevice(torch.Tensor):
@@ -154,6 +159,8 @@ class _Factories(TorchFunctionMode):
             with torch.no_grad():
                 args[0].raw[pytree.tree_map(raw_of, args[1])] = args[2]
             return None
+        if func == SET_DATA and isinstance(args[0], OnDevice) and isinstance(args[1], OnDevice):
+            args[0].raw = args[1].raw
         return func(*args, **kwargs)
 
 
@@ -166,6 +173,14 @@ def _backward(*args, **kwargs):
         return _run_backward(*args, **kwargs)
 
 
+_save_file = safetensors.torch.save_file
+
+
+def _save_copies(tensors, *args, **kwargs):
+    """Writes the tensors' copies on the CPU."""
+    _save_file({name: a.cpu() for name, a in tensors.items()}, *args, **kwargs)
+
+
 @contextlib.contextmanager
 def accelerator(without: tuple[torch.dtype, ...] = ()) -> Iterator[torch.device]:
     """While entered, device "pretend" works, but for the number types in `without`; `waits` starts empty."""
@@ -174,8 +189,9 @@ def accelerator(without: tuple[torch.dtype, ...] = ()) -> Iterator[torch.device]
     refused.update(without)
     waits.clear()
     torch.autograd._engine_run_backward = _backward
+    saving = mock.patch.object(safetensors.torch, "save_file", _save_copies)
     try:
-        with torch.autograd.set_multithreading_enabled(False), _Dispatch(), _Factories():  # modes belong to one thread
+        with saving, torch.autograd.set_multithreading_enabled(False), _Dispatch(), _Factories():  # of one thread each
             yield DEVICE
     finally:
         torch.autograd._engine_run_backward = _run_backward

@@ -63,4 +63,5 @@ def assert_runs_unchanged(path: Path, folder: Path) -> None:
     run = executed(path, folder)
     told = "".join(text_of(cell) for cell in run.cells if cell.cell_type == "code")
     assert "pretend:0" in told, f"{path.stem} does not say on which device it ran"
-    assert differences(path, run) == []
+    changed = differences(path, run)
+    assert changed == [], changed

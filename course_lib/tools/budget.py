@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 GIB = 2**30
 FEW = 64  # tensors this small and flat, noise levels and timesteps, stay on the CPU, where code may read them
@@ -93,8 +95,6 @@ def unet(**changes) -> nn.Module:
 
     Source of the configuration: unet/config.json of stable-diffusion-2-base.
     """
-    from diffusers import UNet2DConditionModel
-
     with torch.device("meta"):
         net = UNet2DConditionModel(
             sample_size=64,
@@ -109,8 +109,6 @@ def unet(**changes) -> nn.Module:
 
 def autoencoder() -> nn.Module:
     """Its autoencoder: 83.7 million parameters, factor 8."""
-    from diffusers import AutoencoderKL
-
     with torch.device("meta"):
         net = AutoencoderKL(
             block_out_channels=(128, 256, 512, 512),
@@ -127,8 +125,6 @@ def autoencoder() -> nn.Module:
 
 def text_encoder() -> nn.Module:
     """Its text encoder, 23 layers of OpenCLIP's ViT-H/14: 340.4 million parameters."""
-    from transformers import CLIPTextConfig, CLIPTextModel
-
     sizes = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 23, "num_attention_heads": 16}
     with torch.device("meta"):
         net = CLIPTextModel(CLIPTextConfig(vocab_size=49408, projection_dim=512, hidden_act="gelu", **sizes))
@@ -137,8 +133,6 @@ def text_encoder() -> nn.Module:
 
 def picture_encoder() -> nn.Module:
     """The judge of SeedSelect's pictures, the vision half of OpenCLIP's ViT-H/14: 632 million parameters."""
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
     sizes = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16}
     with torch.device("meta"):
         net = CLIPVisionModelWithProjection(
@@ -147,16 +141,19 @@ def picture_encoder() -> nn.Module:
     return net.half().requires_grad_(False).eval()
 
 
-def pipeline() -> SimpleNamespace:
-    """What `StableDiffusion(pipe)` needs of a pipeline, on the meta device; prompts are embeddings (1, 77, 1024)."""
-    from diffusers import DDIMScheduler
-
-    scheduler = DDIMScheduler(
+def scheduler(prediction_type: str = "epsilon") -> DDIMScheduler:
+    """Its noise schedule, for a network that predicts the noise or, "v_prediction", the velocity."""
+    return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
+        prediction_type=prediction_type,
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,
     )
-    return SimpleNamespace(unet=unet(), vae=autoencoder(), text_encoder=text_encoder(), scheduler=scheduler)
+
+
+def pipeline() -> SimpleNamespace:
+    """What `StableDiffusion(pipe)` needs of a pipeline, on the meta device; prompts are embeddings (1, 77, 1024)."""
+    return SimpleNamespace(unet=unet(), vae=autoencoder(), text_encoder=text_encoder(), scheduler=scheduler())

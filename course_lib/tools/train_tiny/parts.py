@@ -10,6 +10,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, C
 
 from course_lib import world
 from course_lib.features.networks import build
+from course_lib.tools import budget
 from course_lib.tools.train_tiny import data
 from course_lib.tools.train_tiny.loop import fit
 from course_lib.tools.train_tiny.tokenizer import LENGTH, token_ids
@@ -103,16 +104,8 @@ def train_vae(folder: Path, steps: int, device: str, batch: int = 40) -> Autoenc
 
 
 def scheduler() -> DDIMScheduler:
-    """Stable Diffusion 2's noise schedule."""
-    return DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-    )
+    """Stable Diffusion 2's noise schedule, for a network that predicts the velocity."""
+    return budget.scheduler("v_prediction")
 
 
 def unet() -> UNet2DConditionModel:
