@@ -111,7 +111,8 @@ def subjects_share(reading: features.Reading, subject: dict, shape: bool) -> Ten
 class Ruler:
     """The numbers of COLUMNS for one network and one subject."""
 
-    def __init__(self):
+    def __init__(self, n_class: int = N_CLASS):
+        self.n_class = n_class
         self.oracle, network = features.Oracle(), features.load_network("embedding")
         self.embed, self.blocks = features.default_embedding(network), network.blocks
 
@@ -119,7 +120,7 @@ class Ruler:
     def __call__(self, sd: StableDiffusion, subject: dict, own: str, trained: Tensor) -> tuple[Tensor, ...]:
         """-> numbers (columns,), readings (pictures, 4), latents of twelve pictures of the class and of the subject."""
         of_class, _, of_other = prompts(subject)
-        z = latents(sd, of_class, N_CLASS), latents(sd, own, N_SUBJECT, 1000), latents(sd, of_other, N_OTHER, 2000)
+        z = latents(sd, of_class, self.n_class), latents(sd, own, N_SUBJECT, 1000), latents(sd, of_other, N_OTHER, 2000)
         images = [sd.decode(one, chunk=12).clamp(-1, 1) for one in z]
         read = [self.oracle(one) for one in images]
         right = [world.SHAPES.index(subject["shape"])] * 2 + [world.SHAPES.index(OTHER)]
@@ -195,9 +196,19 @@ def merged(sd: StableDiffusion, deltas: dict[str, Tensor], share: float = 1.0) -
 
 
 @torch.no_grad()
-def one_run(sd: StableDiffusion, ruler: Ruler, index: int, name: str | None) -> dict[str, Tensor]:
-    """What is measured of one variant (None: the base) and one subject; with the factors of rank 4."""
-    subject, options = SUBJECTS[index], dict(VARIANTS.get(name, {}))
+def one_run(
+    sd: StableDiffusion,
+    ruler: Ruler,
+    index: int,
+    name: str | None,
+    subjects: tuple[dict, ...] = SUBJECTS,
+    again: int = 0,
+) -> dict[str, Tensor]:
+    """What is measured of one variant (None: the base) and one subject; with the factors of rank 4.
+
+    `again` counts tuning seeds: the pictures of the subject and of the class stay the same.
+    """
+    subject, options = subjects[index], dict(VARIANTS.get(name, {}))
     images = pictures(subject, PICTURES, index)
     of_class, own, of_other = prompts(subject, options.get("alone", False))
     if name is None:
@@ -211,7 +222,7 @@ def one_run(sd: StableDiffusion, ruler: Ruler, index: int, name: str | None) -> 
         options |= {"more": latents(sd, line, KEPT, 5000), "more_prompt": line}
     pool = sd.encode(augment(images))
     with torch.enable_grad():
-        net = tuned(sd, subject, pool, index, **options)
+        net = tuned(sd, subject, pool, index + 10 * again, **options)
     found = {}
     if options.get("rank", RANK) is not None:
         layers = lora_layers(net.pipe.unet)
