@@ -2,3 +2,8 @@
 addEventListener("DOMContentLoaded", () => {
   if (window.MathJax && !MathJax.Hub) MathJax.Hub = { Queue() {} };
 });
+
+// The playground comes only to pages that have one.
+addEventListener("DOMContentLoaded", () => {
+  if (document.querySelector(".playground")) import("./playground/playground.js");
+});
