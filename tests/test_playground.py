@@ -15,6 +15,8 @@ from course_lib.denoisers import GaussianMixture, cfg, ring, score
 from course_lib.guidance import Above, Repulsion, guided, radial, rbf
 from course_lib.metrics import modes_hit, on_mode
 from course_lib.samplers import ddim, ddpm, geometric, langevin, sample
+from course_lib.tools.build.masters import Directive
+from course_lib.tools.build.project import Project
 from course_lib.tools.environment import find_browser
 
 STATIC = Path(__file__).resolve().parents[1] / "book" / "_static"
@@ -194,7 +196,8 @@ def told(page) -> str:
 def start(page, i: int) -> list[float]:
     """Where a particle starts, in pixels of the window."""
     return page.evaluate(
-        """(i) => { const play = document.querySelector('.playground').playground, at = play.starts[i].map(z => z * play.spread), [x, y] = play.at(at);
+        """(i) => { const play = document.querySelector('.playground').playground;
+        const [x, y] = play.at(play.starts[i].map(z => z * play.spread));
         const box = play.canvas.getBoundingClientRect(); return [box.left + x, box.top + y]; }""",
         i,
     )
@@ -241,7 +244,12 @@ def test_particles_are_dragged_and_added_by_mouse(opened):
     box = page.locator(".playground canvas").bounding_box()
     page.mouse.click(box["x"] + 6, box["y"] + 6)
     assert page.evaluate("document.querySelector('.playground').playground.starts.length") == 13
-    assert picture(page) != dragged
+    assert (added := picture(page)) != dragged
+    page.mouse.move(box["x"] + 6, box["y"] + 60)  # a press that moves on is no click
+    page.mouse.down()
+    page.mouse.move(box["x"] + 90, box["y"] + 60)
+    page.mouse.up()
+    assert picture(page) == added
 
 
 def test_particles_obey_a_finger_and_the_page_still_scrolls(opened):
@@ -332,6 +340,32 @@ def test_it_fits_a_telephone_and_every_control_has_a_name(opened):
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     unnamed = "all => all.filter(one => !one.labels.length || !one.labels[0].innerText.trim()).length"
     assert page.locator(".playground :is(input, select)").evaluate_all(unnamed) == 0
+
+
+def embeds() -> dict[str, list[dict]]:
+    """The options of the playgrounds in each master."""
+    project = Project(STATIC.parents[1])
+    masters = [project.read(path) for path in project.master_paths()[:6]]
+    return {
+        m.stem: [b.options for b in m.blocks if isinstance(b, Directive) and b.name == "playground"] for m in masters
+    }
+
+
+def test_chapters_1_to_6_have_a_playground_whose_sliders_all_act(opened):
+    for stem, blocks in embeds().items():
+        assert blocks, stem
+        for options in blocks:
+            for name in options["show"].split():
+                data = f'data-show="{options["show"]}" data-set="{options["set"]}"'
+                page = opened(f'<div class="playground" {data}></div>')
+                control = page.locator(f".playground [name={name}]")
+                before = picture(page)
+                if control.evaluate("one => one.tagName") == "SELECT":
+                    control.select_option(index=1)
+                else:
+                    control.focus()
+                    page.keyboard.press("PageUp")
+                assert picture(page) != before, f"{stem}: {name}"
 
 
 def test_it_is_small():

@@ -62,6 +62,9 @@ export const MENUS = {
 
 const LAST_LEVEL = 0.02;
 
+// Sliders that only one density has a use for.
+export const ONLY_FOR = { rare: "rare", n: "points" };
+
 /** The bandwidth that a position of its slider stands for; null is the median rule. */
 export const bandwidth = (position) => (position < -3.05 ? null : 10 ** position);
 

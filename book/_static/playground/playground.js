@@ -2,11 +2,10 @@
 // <div class="playground" data-show="alpha h" data-set="density=ring N=10"></div> becomes one.
 
 import { logDensity } from "./plane.js";
-import { MENUS, SLIDERS, average, run, settingsOf, startOf } from "./controls.js";
+import { MENUS, ONLY_FOR, SLIDERS, average, run, settingsOf, startOf } from "./controls.js";
 
 const LIMIT = 2.2; // of the picture, in units of sqrt(1 + sigma**2), so that noise and data both fit
 const CELLS = 88; // of the density, along one side
-const SETS = 30; // of new starts, over which means are taken
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 let made = 0;
 
@@ -170,6 +169,9 @@ class Playground {
       if (atEnd) time.value = this.settings.T;
     }
     for (const input of this.controls.querySelectorAll("input")) input.tell();
+    for (const [name, density] of Object.entries(ONLY_FOR)) {
+      this.input(name)?.parentElement.toggleAttribute("hidden", this.settings.density !== density);
+    }
     this.tell();
     this.draw();
   }
@@ -184,10 +186,12 @@ class Playground {
   }
 
   tellMeans() {
-    const { modes, share, without } = average(this.settings, SETS);
+    const { N, T, corrections } = this.settings;
+    const sets = Math.max(5, Math.min(30, Math.floor(4e6 / (N * N * T * (1 + corrections))))); // half a second at most
+    const { modes, share, without } = average(this.settings, sets);
     const both = (mean) => `${mean.modes.toFixed(1)} ${this.result.what}, ${percent(mean.share)} on one`;
     const compared = without ? `; without the force ${both(without)}` : "";
-    this.means.textContent = this.result.finite ? `Mean of ${SETS} sets of new starts: ${both({ modes, share })}${compared}.` : "";
+    this.means.textContent = this.result.finite ? `Mean of ${sets} sets of new starts: ${both({ modes, share })}${compared}.` : "";
   }
 
   // ---- drawing
