@@ -334,6 +334,21 @@ def test_a_strength_beyond_all_bounds_is_a_sentence(opened):
     assert told(page) == "The particles have left every bound: lower the strength of the force."
 
 
+def test_the_picture_stays_in_sight_on_a_telephone_and_hides_no_control(opened):
+    page = opened('<div class="playground"></div>')
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.locator(".playground canvas").focus()
+    for _ in range(17):
+        page.keyboard.press("Tab")
+        seen = page.evaluate(
+            """() => { const box = document.activeElement.getBoundingClientRect();
+            const under = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+            const picture = document.querySelector('.playground canvas').getBoundingClientRect();
+            return [under === document.activeElement, picture.top >= -1 && picture.bottom <= innerHeight]; }"""
+        )
+        assert seen == [True, True], page.evaluate("document.activeElement.outerHTML")
+
+
 def test_it_fits_a_telephone_and_every_control_has_a_name(opened):
     page = opened('<div class="playground"></div>')
     page.set_viewport_size({"width": 400, "height": 800})

@@ -44,7 +44,7 @@ export const SLIDERS = {
     reads: (v) => (bandwidth(v) === null ? "median rule" : bandwidth(v).toPrecision(2)),
   },
   level: { title: "force only while σ is above", min: 0, max: 2, step: 0.05, value: 0.4, reads: plain(2) },
-  w: { title: "guidance weight w, prompt “to the right”", min: 0, max: 12, step: 0.25, value: 0, reads: plain(2) },
+  w: { title: "guidance weight w, “to the right”", min: 0, max: 12, step: 0.25, value: 0, reads: plain(2) },
   T: { title: "steps T", min: 1, max: 80, step: 1, value: 40 },
   high: { title: "first level", min: 0.5, max: 10, step: 0.5, value: 2, reads: (v) => `σ = ${v.toFixed(1)}` },
   corrections: { title: "corrections at each level", min: 0, max: 5, step: 1, value: 0 },

@@ -378,7 +378,7 @@ class Playground {
   }
 }
 
-const percent = (share) => `${Math.round(100 * share)} %`;
+const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
 
 function circle(pen, x, y, r) {
   pen.beginPath();
