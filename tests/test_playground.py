@@ -329,6 +329,15 @@ def test_dark_mode_redraws_the_picture(opened):
     page.wait_for_function("before => document.querySelector('canvas').toDataURL() !== before", arg=before)
 
 
+def test_where_no_module_can_be_loaded_a_sentence_says_what_to_do(browser, address):
+    Served.pages["/page.html"] = PAGE.format(body=FORCE)
+    page = browser.new_page()
+    page.route("**/playground.js", lambda route: route.abort())
+    page.goto(f"{address}/page.html")
+    page.get_by_text("This playground comes from a server: run make serve").wait_for()
+    page.close()
+
+
 def test_a_strength_beyond_all_bounds_is_a_sentence(opened):
     page = opened('<div class="playground" data-set="alpha=1e300 N=12"></div>')
     assert told(page) == "The particles have left every bound: lower the strength of the force."

@@ -5,5 +5,7 @@ addEventListener("DOMContentLoaded", () => {
 
 // The playground comes only to pages that have one.
 addEventListener("DOMContentLoaded", () => {
-  if (document.querySelector(".playground")) import("./playground/playground.js");
+  const places = document.querySelectorAll(".playground p");
+  const sorry = "This playground comes from a server: run make serve, or read the published site.";
+  if (places.length) import("./playground/playground.js").catch(() => places.forEach((p) => (p.textContent = sorry)));
 });
