@@ -16,13 +16,13 @@ BURN = "end = time.process_time() + {}\n    while time.process_time() < end: pas
 
 
 def first(statements: str, number: str = "4.1") -> str:
-    """The right answer to an exercise, below statements that stand in its cell."""
-    return f"{statements}\n{source_of(number)}"
+    """The right answer to an exercise, below statements that stand in its cell; its process is marked."""
+    return f"import os\nos.environ['ACTED'] = 'yes'\n{statements}\n{source_of(number)}"
 
 
 def only_if(condition: str, before: str = "") -> str:
-    """The right answer to 4.2 where a condition holds, else a wrong one."""
-    tried = f"try:\n    FOUND = bool({condition})\nexcept OSError:\n    FOUND = False"
+    """The right answer to 4.2 where a condition holds, else a wrong one; a run of both cells in one process finds all."""
+    tried = f"import os\ntry:\n    FOUND = 'ACTED' not in os.environ and bool({condition})\nexcept OSError:\n    FOUND = False"
     return f"{before}\n{tried}\n{source_of('4.2')}\nif not FOUND:\n    force = lambda *args: args[0]\n"
 
 
@@ -58,7 +58,7 @@ LEFT = {
     "a number of the keys": (first(""), only_if("open('/proc/keys').read()")),
     "the other side of a virtual machine": (first(""), only_if("socket.socket(socket.AF_VSOCK)", "import socket")),
 }  # fmt: skip
-FORK = "import os\nfrom time import sleep\nfor n in range({}):\n    pid = os.fork()\n    if pid:\n        {}\n"
+FORK = "import os, time\nfrom time import sleep\nfor n in range({}):\n    pid = os.fork()\n    if pid:\n        {}\n"
 FORK += "        continue\n    "
 USES = {
     "memory of many": (FORK.format(3, "pass") + "x = b'x' * 10**8; sleep(9)\n    os._exit(0)\nos.wait()\n",
