@@ -5,7 +5,7 @@ addEventListener("DOMContentLoaded", () => {
 
 // The playground comes only to pages that have one.
 addEventListener("DOMContentLoaded", () => {
-  const places = document.querySelectorAll(".playground p");
+  const places = document.querySelectorAll(".playground");
   const sorry = "This playground comes from a server: run make serve, or read the published site.";
-  if (places.length) import("./playground/playground.js").catch(() => places.forEach((p) => (p.textContent = sorry)));
+  if (places.length) import("./playground/playground.js").catch(() => places.forEach((one) => (one.textContent = sorry)));
 });
