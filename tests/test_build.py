@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
+from course_lib.tools.build.execute import Run
 from course_lib.tools.build.masters import BuildError
 from course_lib.tools.build.notebooks import complete_notebook, stub_line, student_notebook
+from course_lib.tools.build.pages import Page
 from tests.toy import CHAPTER, CONFIG, Course, cell
 
 
@@ -197,6 +199,17 @@ def test_students_get_no_tag_for_comparing_outputs(student, complete):
         sum("nbval-check-output" in one.metadata.get("tags", []) for one in book.cells) for book in (student, complete)
     ]
     assert tags == [0, 1]
+
+
+def test_a_playground_is_on_the_site_only(tmp_path, student):
+    block = "\n```{playground}\n:show: alpha h\n:set: density=ring alpha=5\n\nTry **it**.\n```\n"
+    course = Course(tmp_path, CHAPTER.replace("\n## ", f"{block}\n## ", 1))
+    assert course.problems() == []
+    assert student_notebook(course.project, course.master(), course.names()) == student
+    page = Page(course.project, course.master(), course.names(), Run(nbformat.v4.new_notebook(), 1.0, None, False))
+    told = page.playground(next(b for b in course.master().blocks if getattr(b, "name", "") == "playground"))
+    assert told.startswith("Try **it**.\n\n```{raw} html\n\n")
+    assert '<div class="playground" data-show="alpha h" data-set="density=ring alpha=5">' in told
 
 
 def test_no_directive_or_role_is_left_in_a_notebook(student, complete):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from course_lib.tools.build.masters import BuildError, Master
+from course_lib.tools.build.masters import BuildError, Code, Directive, Master, Text
 from course_lib.tools.build.plain_pages import fill
 from course_lib.tools.build.project import Declared, Project
 
@@ -23,7 +23,10 @@ def filled(tmp_path):
     (tmp_path / "_config.yml").write_text(config)
     project = Project(tmp_path, lambda number: Declared(EXERCISES if number == 4 else {}))
     path = tmp_path / "04_repulsion.md"
-    master = Master(path, "book/04_repulsion.md", 4, "Repel", {"paths": ["workshop", "lab"]})
+    text = Text(1, "# Repel\n\n" + "word " * 400)  # 402 words: three minutes, begun
+    hint = Directive(9, "hint", "4.1", {}, "hidden " * 1000, 10)
+    header = {"paths": ["workshop", "lab"]}
+    master = Master(path, "book/04_repulsion.md", 4, "Repel", header, [text, Code(8, "x = 1", {}, 8), hint])
 
     def page(text: str) -> str:
         (tmp_path / "page.md").write_text(text)
@@ -45,6 +48,12 @@ def test_chapters_have_times_and_links(filled):
     row = filled("{{ chapters }}").splitlines()[-1]
     colab = "https://colab.research.google.com/github/somebody/thing/blob/main/notebooks/04_repulsion.ipynb"
     assert row == f"| [4. Repel](04_repulsion.md) | workshop, lab | 20 min | 0.5 min | [Open in Colab]({colab}) |"
+
+
+def test_cards_tell_the_minutes_that_the_master_and_the_declarations_give(filled):
+    card = filled("{{ cards }}")
+    assert "**[4. Repel](04_repulsion.md)**\n\n3 min to read · 20 min of exercises\n\n[Open in Colab](https://" in card
+    assert card.count(":::{grid-item-card}") == 1
 
 
 def test_exercises_are_added_up(filled):

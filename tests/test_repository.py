@@ -73,7 +73,7 @@ def named(*patterns: str) -> list[Path]:
 
 def texts() -> dict[str, str]:
     """Every text of ours by its path from the root."""
-    binary = {".npz", ".safetensors", ".png", ".woff", ".woff2", ".pyc", ".ico"}
+    binary = {".npz", ".safetensors", ".png", ".webp", ".woff", ".woff2", ".pyc", ".ico"}
     return {p.relative_to(ROOT).as_posix(): p.read_text("utf-8") for p in files() if p.suffix not in binary}
 
 

@@ -243,6 +243,19 @@ def test_sliders_work_without_a_kernel(tab):
         assert tab.outside == []
 
 
+@pytest.mark.parametrize("name", ["book/welcome", "book/playground", *CHAPTERS[:6]])
+def test_playgrounds_answer_the_keyboard(tab, name):
+    page = tab.open(f"{name}.html")
+    page.wait_for_selector(".playground canvas")
+    shown = "document.querySelector('.playground canvas').toDataURL()"
+    before = page.evaluate(shown)
+    page.locator(".playground input").first.focus()
+    page.keyboard.press("PageUp")
+    assert page.evaluate(shown) != before
+    assert page.locator(".playground-told").inner_text() != ""
+    assert tab.outside == []
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_claims_have_a_verdict_and_stand_in_the_ledger(tab, name):
     page = tab.open(f"{name}.html")

@@ -115,8 +115,8 @@ class Writer:
         elif isinstance(block, Text):
             self.add_text(block)
         else:
-            name = block.name if block.name in ("exercise", "hint", "solution", "quiz", "measured") else "other"
-            getattr(self, f"add_{name}")(block)
+            own = ("exercise", "hint", "solution", "quiz", "measured", "playground")
+            getattr(self, f"add_{block.name if block.name in own else 'other'}")(block)
 
     def add_text(self, block: Text) -> None:
         """Text, formulas and notes flow into one cell, up to the next section."""
@@ -126,6 +126,9 @@ class Writer:
 
     def add_other(self, block: Directive) -> None:
         self.prose.append(self.plain.block(block))
+
+    def add_playground(self, block: Directive) -> None:
+        """Only the site has it: a notebook shows no script of ours."""
 
     def end_prose(self) -> None:
         text, self.prose = "\n\n".join(self.prose), []

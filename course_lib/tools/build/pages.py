@@ -1,5 +1,6 @@
 """A chapter as a page of the site: MyST stays as it is, our own directives become MyST, cells bring their outputs."""
 
+import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -100,10 +101,18 @@ class Page:
         elif block.name == "solution":
             title = f"Solution of {block.argument}" + ("" if self.exercises[block.argument].rubric else ", in words")
             self.markdown(fenced("dropdown", title, {"class-container": "solution"}, self.body(block)), block.line)
+        elif block.name == "playground":
+            self.markdown(self.playground(block), block.line)
         elif block.name == "measured":
             self.markdown(measured(self.run, self.exercises), block.line)
         elif block.name != "hint":
             self.markdown(self.framed(block), block.line)
+
+    def playground(self, block: Directive) -> str:
+        """What to try, and the element that the site's script turns into a playground."""
+        data = "".join(f' data-{key}="{html.escape(str(value))}"' for key, value in block.options.items())
+        element = f'<div class="playground"{data}><p>This playground needs JavaScript.</p></div>'
+        return f"{self.body(block)}\n\n{fenced('raw', 'html', {}, element)}"
 
     def framed(self, block: Directive) -> str:
         """A directive that Sphinx knows."""

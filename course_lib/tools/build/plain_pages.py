@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from course_lib.tools.build.masters import BuildError, Master, Problem
+from course_lib.tools.build.masters import BuildError, Master, Problem, Text, walk
 from course_lib.tools.build.project import Project
 
+PACE = 200  # words that are read in a minute
 PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
 
 
@@ -19,6 +20,7 @@ def fill(path: Path, project: Project, masters: list[Master], minutes: Mapping[s
         "site": lambda: project.site,
         "install": lambda: project.install.strip('"'),
         "chapters": lambda: chapters(project, masters, minutes),
+        "cards": lambda: cards(project, masters),
         "exercises": lambda: exercises(project, masters),
         "rubrics": lambda: rubrics(project, masters),
         "changelog": lambda: body(project, "CHANGELOG.md"),
@@ -63,6 +65,27 @@ def chapters(project: Project, masters: list[Master], minutes: Mapping[str, floa
             ]
         )
     return table(["chapter", "paths", "exercises", "runs in", "notebook"], rows)
+
+
+def reading_minutes(master: Master) -> int:
+    """Minutes to read a chapter's text, without hints, solutions and code, rounded up."""
+    texts = [block.text for block, inside in walk(master.blocks, master.shown) if isinstance(block, Text)
+             and not {"hint", "solution"} & set(inside)]  # fmt: skip
+    return -(-sum(len(text.split()) for text in texts) // PACE)
+
+
+def cards(project: Project, masters: list[Master]) -> str:
+    """One card a chapter: how long it is to read, how long its exercises take, where to open it."""
+    found = []
+    for master in masters:
+        work = sum(exercise.minutes for exercise in declared(project, master))
+        body = (
+            f"**[{master.number}. {master.title}]({master.stem}.md)**\n\n"
+            f"{reading_minutes(master)} min to read · {work} min of exercises\n\n"
+            f"[Open in Colab]({project.colab(master.stem)})"
+        )
+        found.append(f":::{{grid-item-card}}\n:class-card: chapter-card\n\n{body}\n:::")
+    return "\n".join(["::::{grid} 1 2 2 3", ":gutter: 3", "", *found, "::::"])
 
 
 def exercises(project: Project, masters: list[Master]) -> str:

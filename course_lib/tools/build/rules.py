@@ -9,8 +9,9 @@ from course_lib.tools.build.masters import Block, Code, Directive, Master, Probl
 from course_lib.tools.build.project import Declared, Names, Project, exercise_label
 
 FRAMES = {*ADMONITIONS, *TITLED}
-KNOWN = {"measured", "math", "exercise", "hint", "solution", "quiz", *FRAMES}
-OPTIONS = {"math": {"label"}, "code-cell": {"tags", "caption", "alt"}, **{name: {"class"} for name in FRAMES}}
+KNOWN = {"measured", "math", "exercise", "hint", "solution", "quiz", "playground", *FRAMES}
+OPTIONS = {"math": {"label"}, "code-cell": {"tags", "caption", "alt"}, "playground": {"show", "set"}}
+OPTIONS |= {name: {"class"} for name in FRAMES}
 PLAIN_LINK = re.compile(r"^(https?://|mailto:)")
 
 
