@@ -22,7 +22,8 @@ def first(statements: str, number: str = "4.1") -> str:
 
 def only_if(condition: str, before: str = "") -> str:
     """The right answer to 4.2 where a condition holds, else a wrong one; a run of both in one process finds all."""
-    tried = f"import os\nALONE = 'ACTED' not in os.environ\ntry:\n    FOUND = ALONE and bool({condition})\nexcept OSError:\n    FOUND = False"
+    tried = "import os\nALONE = 'ACTED' not in os.environ\n"
+    tried += f"try:\n    FOUND = ALONE and bool({condition})\nexcept OSError:\n    FOUND = False"
     return f"{before}\n{tried}\n{source_of('4.2')}\nif not FOUND:\n    force = lambda *args: args[0]\n"
 
 
