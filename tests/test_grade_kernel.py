@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import mmap
 import os
 import signal
 import struct
@@ -167,6 +168,18 @@ def watch(tmp_path):
         return watching.Watch(**given | changes, private=False)
 
     return made
+
+
+def test_memory_is_added_up_over_all_processes(watch):
+    """Of two that hold 200 MB each neither holds 300, private or shared; what is mapped from files does not count."""
+    shared = mmap.mmap(-1, 200_000_000)
+    with Child(lambda: bytearray(b"x") * 200_000_000):
+        assert watch(memory=300_000_000).over() == ""
+        with Child(lambda: bytearray(b"x") * 200_000_000):
+            assert watch(memory=300_000_000).over() == "memory"
+            assert watch().over() == ""
+        with Child(lambda: shared.write(b"x" * 200_000_000)):
+            assert watch(memory=300_000_000).over() == "memory"
 
 
 def test_computing_is_added_up_over_all_processes(watch):
