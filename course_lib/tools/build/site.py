@@ -12,6 +12,7 @@ import nbformat
 import yaml
 
 from course_lib.tools.build.execute import Run
+from course_lib.tools.build.lean import make_lean
 from course_lib.tools.build.ledger import claims_of, ledger
 from course_lib.tools.build.masters import BuildError, Master, Problem
 from course_lib.tools.build.pages import Page, site_text
@@ -34,6 +35,7 @@ def build_site(project: Project, chapters: list[Master], names: Names, runs: dic
     files = staged_files(project, pages, lambda path: plain_page(project, chapters, minutes, path, ledger(entries)))
     synchronise(stage, files)
     jupyter_book(project, stage, chapters, pages)
+    make_lean(project.root / "_build" / "html")
     verify(project, chapters, names)
     return project.root / "_build" / "html" / "index.html"
 

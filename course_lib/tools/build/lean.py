@@ -1,0 +1,30 @@
+"""What a page of the site does not need is taken out of it: scripts of megabytes that draw icons and empty widgets."""
+
+import re
+from pathlib import Path
+
+WIDGETS = "application/vnd.jupyter.widget-view+json"
+
+# Icons come from fonts and a style sheet, the same once more as a script. Nothing runs by Thebe here.
+NEVER = re.compile(
+    r"""[ \t]*(?:<script\b[^>]*\bsrc="[^"]*(?:/fontawesome/[^"]*/all\.min|/sphinx-thebe)\.js[^>]*></script>"""
+    r"""|<script>const\ THEBE_JS_URL\b.*?</script>"""
+    r"""|<script\ type="text/x-thebe-config">.*?</script>"""
+    r"""|<link\b[^>]*\bhref="[^"]*/sphinx-thebe\.css[^>]*>)\n?""",
+    re.DOTALL | re.VERBOSE,
+)
+EMBED = re.compile(r'[ \t]*<script (?P<rest>src="[^"]*/widgets/embed\.js[^>]*></script>\n?)')
+
+
+def lean(page: str) -> str:
+    """A page's text without them; the widgets' script waits until the page has been read, and is there for widgets."""
+    page = NEVER.sub("", page)
+    return EMBED.sub(r"    <script defer \g<rest>" if WIDGETS in page else "", page)
+
+
+def make_lean(folder: Path) -> None:
+    """Every page below a folder; what is lean already stays as it is."""
+    for path in folder.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        if (new := lean(text)) != text:
+            path.write_text(new, encoding="utf-8")
