@@ -13,6 +13,7 @@ from PIL import Image
 from course_lib.features import rule_of_thirds
 from course_lib.guidance import Above, Repulsion, guided
 from course_lib.stable_diffusion import StableDiffusion
+from course_lib.tools.evaluate.run import thumbnail
 
 FRONT = Path(__file__).resolve().parents[2] / "book" / "_static" / "front"
 PROMPT, SEEDS, STEPS = "a striped square", range(8), 20
@@ -32,13 +33,13 @@ def diverse(sd: StableDiffusion) -> torch.Tensor:
 
 def sheet(pictures: torch.Tensor) -> Image.Image:
     """Pictures (N, 3, H, W) in rows of COLUMNS, enlarged, with transparent gaps."""
-    tiles = ((pictures.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
-    width = tiles.shape[1] * SCALE
-    rows = -(-len(tiles) // COLUMNS)
+    small = [thumbnail(picture.clamp(-1, 1)) for picture in pictures]
+    width = small[0].width * SCALE
+    rows = -(-len(small) // COLUMNS)
     page = Image.new("RGBA", (COLUMNS * (width + GAP) - GAP, rows * (width + GAP) - GAP))
-    for i, tile in enumerate(tiles):
+    for i, one in enumerate(small):
         row, column = divmod(i, COLUMNS)
-        large = Image.fromarray(tile).resize((width, width), Image.Resampling.BICUBIC)
+        large = one.resize((width, width), Image.Resampling.BICUBIC)
         page.paste(large, (column * (width + GAP), row * (width + GAP)))
     return page
 
