@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from course_lib.tools.build.access import make_accessible
 from course_lib.tools.build.execute import Run
 from course_lib.tools.build.lean import make_lean
 from course_lib.tools.build.ledger import claims_of, ledger
@@ -36,6 +37,7 @@ def build_site(project: Project, chapters: list[Master], names: Names, runs: dic
     synchronise(stage, files)
     jupyter_book(project, stage, chapters, pages)
     make_lean(project.root / "_build" / "html")
+    make_accessible(project.root / "_build" / "html")
     verify(project, chapters, names)
     return project.root / "_build" / "html" / "index.html"
 
