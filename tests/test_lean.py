@@ -38,11 +38,6 @@ def test_widgets_keep_their_script_which_waits():
     assert lean(PAGE.replace("</body>", f"{VIEW}</body>")) == KEPT.format("", embed, VIEW)
 
 
-def test_a_folded_cell_is_named_by_its_words():
-    fold = '<details class="hide">\n<summary aria-label="Toggle hidden content">\n<p>Show code: figure</p></summary>'
-    assert lean(fold) == fold.replace(' aria-label="Toggle hidden content"', "")
-
-
 @pytest.mark.parametrize("body", ["", VIEW])
 def test_every_page_of_a_site_is_made_lean_and_stays_so(tmp_path, body):
     path = tmp_path / "book" / "x.html"

@@ -1,7 +1,4 @@
-"""What a page of the site does not need is taken out of it: scripts of megabytes that draw icons and empty widgets.
-
-So is a name of folded cells that hides their own words from a screen reader.
-"""
+"""What a page of the site does not need is taken out of it: scripts of megabytes that draw icons and empty widgets."""
 
 import re
 from pathlib import Path
@@ -16,13 +13,12 @@ NEVER = re.compile(
     r"""|<link\b[^>]*\bhref="[^"]*/sphinx-thebe\.css[^>]*>)\n?""",
     re.DOTALL | re.VERBOSE,
 )
-FOLDED = '<summary aria-label="Toggle hidden content">'
 EMBED = re.compile(r'[ \t]*<script (?P<rest>src="[^"]*/widgets/embed\.js[^>]*></script>\n?)')
 
 
 def lean(page: str) -> str:
     """A page's text without them; the widgets' script waits until the page has been read, and is there for widgets."""
-    page = NEVER.sub("", page).replace(FOLDED, "<summary>")
+    page = NEVER.sub("", page)
     return EMBED.sub(r"    <script defer \g<rest>" if WIDGETS in page else "", page)
 
 

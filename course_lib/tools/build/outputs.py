@@ -34,6 +34,7 @@ def small_box(claim: dict) -> str:
     verdict, reason = claim["verdict"], claim.get("reason")
     rows = "".join(f"<dt>{html.escape(label)}</dt><dd>{html.escape(text)}</dd>" for label, text in claim["rows"])
     told = f"{verdict}: {reason}" if reason else verdict
+    told += f"; {claim['beside']} than the baseline" if claim.get("beside") else ""
     return (
         f'<div class="claim-small claim-{verdict.replace(" ", "-")}">'
         f"<details><summary><strong>Claim {html.escape(claim['number'])}.</strong> {html.escape(claim['sentence'])} "
