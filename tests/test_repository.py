@@ -42,6 +42,7 @@ ARROWS = {
     "rivals": {"denoisers", "samplers", "training"},
     "seedselect": {"denoisers", "samplers"},
     "claims": {"metrics"},
+    "evaluations": {"claims"},
     "features": {"models", "world"},
     "world": {"shapes"},
     "models": {"weights"},
