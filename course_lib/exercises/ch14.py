@@ -108,54 +108,55 @@ WORDS = "a cave opening in the deep green forest with one old boat and very stil
 FIRST, LAST = ("Ada", "Bo", "Cleo", "Dag", "Eve", "Fay", "Gil"), ("Ash", "Birch", "Cedar", "Elm", "Fir", "Hazel")
 
 
-def heard(prompt, artists, count, limit):
-    """The largest number of names with which the prompt fits."""
-    fits = [k for k in range(len(artists) + 1) if count(joined(prompt, artists[:k])) <= limit]
+def heard(opening, artists, count, limit):
+    """The largest number of names with which the text fits."""
+    fits = [k for k in range(len(artists) + 1) if count(joined(opening, artists[:k])) <= limit]
     return max(fits)
 
 
-def joined(prompt, artists):
-    return prompt + (", by " + ", ".join(artists) if artists else "")
+def joined(opening, artists):
+    return " ".join([opening, ", ".join(artists)]).strip()
 
 
-def call_heard(fn, prompt, artists, limit):
+def call_heard(fn, opening, artists, limit):
     """Every word and every comma is a token, and so are a mark at the start and one at the end."""
 
     def count(text):
         return 2 + len(text.replace(",", " ,").split())
 
-    return fn(prompt, list(artists), count, limit)
+    return fn(opening, list(artists), count, limit)
 
 
 def long_prompt(g):
-    """A prompt and many names of one or two words; one number of them fills the encoder to its last token."""
+    """A opening and many names of one or two words; one number of them fills the encoder to its last token."""
     every = WORDS.split()
     words = [every[i] for i in torch.randperm(len(every), generator=g)[: whole(g, 2, 9)]]
     k, names = whole(g, 4, 8), []
     for i in range(k + whole(g, 3, 6)):
         first, last = FIRST[whole(g, 0, len(FIRST) - 1)], LAST[whole(g, 0, len(LAST) - 1)]
         names.append(last if i == k or (i != 1 and whole(g, 0, 2) == 0) else f"{first} {last}")
-    text = joined(" ".join(words), names[:k])
-    return " ".join(words), names, 2 + len(text.replace(",", " ,").split())
+    opening = " ".join(words) + ", by"
+    text = joined(opening, names[:k])
+    return opening, names, 2 + len(text.replace(",", " ,").split())
 
 
-def heard_one_by_one(prompt, artists, count, limit):
+def heard_one_by_one(opening, artists, count, limit):
     k = 0
-    while k < len(artists) and count(joined(prompt, artists[: k + 1])) <= limit:
+    while k < len(artists) and count(joined(opening, artists[: k + 1])) <= limit:
         k += 1
     return k
 
 
-def heard_by_halving(prompt, artists, count, limit):
+def heard_by_halving(opening, artists, count, limit):
     low, high = 0, len(artists) + 1
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if count(joined(prompt, artists[:middle])) <= limit else (low, middle)
+        low, high = (middle, high) if count(joined(opening, artists[:middle])) <= limit else (low, middle)
     return low
 
 
-def each_name_alone(prompt, artists, count, limit):
-    used, k = count(prompt), 0
+def each_name_alone(opening, artists, count, limit):
+    used, k = count(opening), 0
     while k < len(artists) and used + count(artists[k]) <= limit:
         used, k = used + count(artists[k]), k + 1
     return k
@@ -175,15 +176,15 @@ HEARD = Exercise(
     right=[heard_one_by_one, heard_by_halving],
     wrong=[
         Wrong(
-            lambda prompt, artists, count, limit: len(artists),
+            lambda opening, artists, count, limit: len(artists),
             "You counted the names that are written: the encoder reads the first `limit` tokens and drops the rest.",
         ),
         Wrong(
-            lambda prompt, artists, count, limit: heard(prompt, artists, count, limit - 1),
+            lambda opening, artists, count, limit: heard(opening, artists, count, limit - 1),
             "You asked for fewer than `limit` tokens: a text of exactly that many is still read to its end.",
         ),
         Wrong(
-            lambda prompt, artists, count, limit: heard(prompt, artists, count, limit + 2),
+            lambda opening, artists, count, limit: heard(opening, artists, count, limit + 2),
             "You left out the marks at start and end: count(text) has them in, and they take room.",
         ),
         Wrong(
@@ -191,8 +192,8 @@ HEARD = Exercise(
             "You counted each name as a text of its own: the marks at start and end are there once, the commas often.",
         ),
         Wrong(
-            lambda prompt, artists, count, limit: heard("", artists, count, limit),
-            "The prompt itself has dropped out: it stands before the names and takes room as well.",
+            lambda opening, artists, count, limit: heard("", artists, count, limit),
+            "The opening has dropped out: it stands before the names and takes room as well.",
         ),
     ],
     may_pass={"count kept": "It counts the tokens of any text in the same way on every draw."},
