@@ -200,7 +200,7 @@ HEARD = Exercise(
 )
 
 
-# 14.3 the rule of thirds where a map does not divide
+# 14.4 the rule of thirds where a map does not divide
 def thirds(z):
     """The library's own function."""
     return features.rule_of_thirds(z)
@@ -237,7 +237,7 @@ def by_flipping(z):
 
 
 THIRDS = Exercise(
-    "14.3",
+    "14.4",
     "The rule of thirds on 64 x 64",
     points=2,
     difficulty=2,
@@ -273,7 +273,7 @@ THIRDS = Exercise(
 )
 
 
-# 14.4 one step in the thesis' units
+# 14.3 one step in the thesis' units
 def thesis_step(x, x0, pull, alpha, sigma, sigma_next):
     """(14.2): step size times score minus alpha times the gradient of the kernel."""
     step = sigma * (sigma - sigma_next)
@@ -291,7 +291,7 @@ def step_by_noise(x, x0, pull, alpha, sigma, sigma_next):
 
 
 STEP = Exercise(
-    "14.4",
+    "14.3",
     "A step in the thesis' units",
     points=2,
     difficulty=2,
@@ -412,31 +412,26 @@ SHARE = Exercise(
 
 # 14.6 the share of the gap, and how well it is known
 def closed(minimum, own, floor):
-    """Ratio of means over the repeats, and its jackknifed standard error (14.4)."""
-    R = len(own)
-    gain, gap = minimum - own, minimum - floor
-    without = (gain.sum() - gain) / (gap.sum() - gap)
-    return gain.sum() / gap.sum(), ((R - 1) / R * (without - without.mean()).square().sum()).sqrt()
+    """The share of the whole sets, and its jackknifed standard error (14.4)."""
+    share = (minimum - own) / (minimum - floor)
+    R = len(share) - 1
+    return share[0], ((R - 1) / R * (share[1:] - share[1:].mean()).square().sum()).sqrt()
 
 
 def closed_by_loop(minimum, own, floor):
-    def share(rows):
-        return sum(float(minimum[i] - own[i]) for i in rows) / sum(float(minimum[i] - floor[i]) for i in rows)
-
-    R = len(own)
-    left = [share([j for j in range(R) if j != i]) for i in range(R)]
-    middle = sum(left) / R
-    return share(range(R)), ((R - 1) / R * sum((one - middle) ** 2 for one in left)) ** 0.5
+    shares = [(m - o) / (m - f) for m, o, f in zip(minimum.tolist(), own.tolist(), floor.tolist())]
+    whole_set, *left = shares
+    middle = sum(left) / len(left)
+    return whole_set, ((len(left) - 1) / len(left) * sum((one - middle) ** 2 for one in left)) ** 0.5
 
 
 def closed_by_variance(minimum, own, floor):
-    others = ~torch.eye(len(own), dtype=torch.bool)
-    left = torch.stack([(minimum[keep] - own[keep]).mean() / (minimum[keep] - floor[keep]).mean() for keep in others])
-    share = 1 - (own - floor).mean() / (minimum - floor).mean()
-    return share, (len(own) - 1) / len(own) ** 0.5 * left.std()
+    share = 1 - (own - floor) / (minimum - floor)
+    R = len(own) - 1
+    return share[0], (R - 1) / R**0.5 * share[1:].std()
 
 
-def jackknifed(minimum, own, floor):
+def error_of(minimum, own, floor):
     return closed(minimum, own, floor)[1]
 
 
@@ -450,35 +445,39 @@ CLOSED = Exercise(
     equation="(14.4)",
     name="closed",
     reference=closed,
-    inputs=lambda g: (40 + 3 * normal(g, 8), 30 + 3 * normal(g, 8), 12 + 2 * normal(g, 8)),
+    inputs=lambda g: (40 + normal(g, 9), 30 + normal(g, 9), 12 + normal(g, 9)),
     right=[closed_by_loop, closed_by_variance],
     wrong=[
         Wrong(
-            lambda m, o, f: (((m - o) / (m - f)).mean(), jackknifed(m, o, f)),
-            "You took the mean of the shares: a small gap in one repeat would rule it; divide the sums.",
+            lambda m, o, f: (((m - o) / (m - f))[1:].mean(), error_of(m, o, f)),
+            "Your share is the mean of those with a group left out: the share is that of the whole sets, entry 0.",
         ),
         Wrong(
-            lambda m, o, f: ((o - f).sum() / (m - f).sum(), jackknifed(m, o, f)),
+            lambda m, o, f: (((o - f) / (m - f))[0], error_of(m, o, f)),
             "That is the share that is left open: the share closed is 0 at the minimum and 1 at the floor.",
         ),
         Wrong(
-            lambda m, o, f: ((m - o).sum() / m.sum(), jackknifed(m, o, f)),
+            lambda m, o, f: (((m - o) / m)[0], error_of(m, o, f)),
             "The floor has dropped out of the gap: even a second maximum set lies at some distance.",
         ),
         Wrong(
-            lambda m, o, f: (closed(m, o, f)[0], jackknifed(m, o, f) / (len(o) - 1)),
+            lambda m, o, f: (closed(m, o, f)[0], error_of(m, o, f) / (len(o) - 2)),
             "Your error lacks the factor R - 1 for leaving one out: those shares differ by little, all sharing most.",
         ),
         Wrong(
-            lambda m, o, f: (closed(m, o, f)[0], ((m - o) / (m - f)).std() / len(o) ** 0.5),
-            "That is the error of a mean of shares: leave out one repeat at a time, as (14.4) says.",
+            lambda m, o, f: (closed(m, o, f)[0], error_of(m, o, f) / (len(o) - 2) ** 0.5),
+            "You divided by R where (14.4) has (R - 1) / R: what is left out once is not an independent repeat.",
         ),
         Wrong(
-            lambda m, o, f: (closed(m, o, f)[0], 2 * jackknifed(m, o, f)),
+            lambda m, o, f: (closed(m, o, f)[0], ((m - o) / (m - f)).std() * (len(o) - 2) / (len(o) - 1) ** 0.5),
+            "The whole set is among your repeats: only entries 1 to R have a group left out.",
+        ),
+        Wrong(
+            lambda m, o, f: (closed(m, o, f)[0], 2 * error_of(m, o, f)),
             "You doubled the error: one standard error is asked for.",
         ),
         Wrong(
-            lambda m, o, f: (closed(m, o, f)[0], jackknifed(m, o, f).square()),
+            lambda m, o, f: (closed(m, o, f)[0], error_of(m, o, f).square()),
             "That is the variance: take the root.",
         ),
     ],
@@ -564,9 +563,9 @@ AFFORDABLE = Exercise(
 )
 
 
-# 14.8 what fits on a card
+# 14.9 what fits on a card
 def fits(pictures, peaks, weights, card):
-    """The most pictures at once, from a straight line through computed peaks (14.6)."""
+    """The most pictures at once, from a straight line through computed peaks (14.7)."""
     n = torch.tensor(pictures, dtype=torch.float64)
     p = torch.tensor(peaks, dtype=torch.float64)
     slope = ((n - n.mean()) * (p - p.mean())).sum() / (n - n.mean()).square().sum()
@@ -605,13 +604,13 @@ def line_of(pictures, peaks):
 
 
 FITS = Exercise(
-    "14.8",
+    "14.9",
     "What fits on a card",
     points=2,
     difficulty=2,
     importance=4,
     minutes=10,
-    equation="(14.6)",
+    equation="(14.7)",
     name="fits",
     reference=fits,
     inputs=a_budget,
@@ -646,9 +645,9 @@ FITS = Exercise(
 )
 
 
-# 14.9 a front that knows its errors
+# 14.8 a front that knows its errors
 def certain(points, errors):
-    """Which rows nobody beats in both numbers by more than two errors of the difference (14.7)."""
+    """Which rows nobody beats in both numbers by more than two errors of the difference (14.6)."""
     by = points[:, None] - points  # [i, j]: how far i is ahead of j
     sure = by > 2 * (errors[:, None].square() + errors.square()).sqrt()
     return ~sure.all(-1).any(0)
@@ -680,13 +679,13 @@ def spread_points(g):
 
 
 CERTAIN = Exercise(
-    "14.9",
+    "14.8",
     "Who is beaten for certain?",
     points=2,
     difficulty=3,
     importance=4,
     minutes=12,
-    equation="(14.7)",
+    equation="(14.6)",
     name="certain",
     reference=certain,
     inputs=spread_points,
@@ -706,7 +705,7 @@ CERTAIN = Exercise(
         ),
         Wrong(
             lambda points, errors: undominated(points, errors, (errors[:, None] ** 2 + errors**2).sqrt()),
-            "One error is not enough: (14.7) asks for two.",
+            "One error is not enough: (14.6) asks for two.",
         ),
         Wrong(
             lambda points, errors: undominated(points, errors, 2 * (errors[:, None] ** 2 + errors**2).sqrt(), False),
@@ -751,7 +750,7 @@ NAMES = Exercise(
     "with the published table loses by it.",
 )
 
-EXERCISES = [LEVELS, HEARD, THIRDS, STEP, SHARE, CLOSED, AFFORDABLE, FITS, CERTAIN, DESIGN, NAMES]
+EXERCISES = [LEVELS, HEARD, STEP, THIRDS, SHARE, CLOSED, AFFORDABLE, CERTAIN, FITS, DESIGN, NAMES]
 
 QUIZ = [
     Question(
