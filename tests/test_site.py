@@ -2,22 +2,17 @@
 
 import functools
 import gzip
-import http.server
 import json
 import re
-import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from playwright.sync_api import sync_playwright
+from browsing import ROOT, SITE, built
 
 from course_lib.tools.build.project import Project
-from course_lib.tools.environment import find_browser
 
-ROOT = Path(__file__).resolve().parents[1]
-SITE = ROOT / "_build" / "html"
 PROJECT = Project(ROOT)
 PAGES = PROJECT.toc
 CHAPTERS = [page for page in PAGES if re.match(r"book/\d\d_", page)]
@@ -56,77 +51,6 @@ SPEECHLESS = """() => [...document.querySelectorAll('article img')]
     return !(i.closest('.animation, .jupyter-widgets, .widget-box') && next && next.matches('.visually-hidden')
              && next.textContent.trim()); })
   .map(i => i.outerHTML.slice(0, 120))"""
-
-
-def built() -> Path:
-    """The site's folder; a test without it fails and says what to do."""
-    if not (SITE / "index.html").is_file():
-        pytest.fail("There is no site in _build/html to be tested: run make book first.", pytrace=False)
-    return SITE
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def address():
-    """The site, served on this machine."""
-    handler = functools.partial(Quiet, directory=str(built()))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = find_browser()
-    if path is None:
-        pytest.fail("No Chromium was found: install it, or run make test, which says how.", pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
-class Tab:
-    """A browser's tab that notes requests to other servers and errors, and can reach this machine only."""
-
-    def __init__(self, browser, address: str, width: int = 1280):
-        self.address, self.outside, self.errors = address, [], []
-        self.page = browser.new_context(viewport={"width": width, "height": 900}).new_page()
-        self.page.route("**/*", self.pass_or_block)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-
-    def pass_or_block(self, route):
-        url = route.request.url
-        if url.startswith((self.address, "data:", "blob:")):
-            return route.continue_()
-        self.outside.append(url)
-        return route.abort()
-
-    def open(self, name: str):
-        """Goes to a page and waits until its formulas are set."""
-        self.page.goto(f"{self.address}/{name}", wait_until="load", timeout=120_000)  # a busy machine is no fault
-        self.page.evaluate("async () => { if (window.MathJax) await MathJax.startup.promise; }")
-        return self.page
-
-    def dark(self, on: bool = True):
-        name = "dark" if on else "light"
-        self.page.evaluate(f"document.documentElement.dataset.theme = document.documentElement.dataset.mode = '{name}'")
-
-    def wide(self, width: int):
-        self.page.set_viewport_size({"width": width, "height": 900})
-
-
-@pytest.fixture
-def tab(browser, address):
-    tab = Tab(browser, address)
-    yield tab
-    tab.page.context.close()
 
 
 @pytest.mark.parametrize("name", PAGES)
