@@ -47,6 +47,7 @@ ARROWS = {
     "features": {"models", "world"},
     "world": {"shapes"},
     "models": {"weights"},
+    "challenge": {"denoisers", "features", "metrics", "world"},
 }
 COMMON = {"checks", "devices"}  # leaves that every module may use
 FENCES = {
