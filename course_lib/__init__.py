@@ -25,7 +25,7 @@ devices           where a network lives
 checks            what an argument must be, in one sentence
 memory            how many pictures go through a network at once
 plots             figures from arrays
-checks            what an argument must be, in one sentence
+verdicts          when an effect is shown: Student's t over independent repeats
 claims            claims with baseline, control and verdict; stored results
 exercises         declarations of the exercises; check, fallback and quiz
 tools             what maintainers and instructors run: the command `course`

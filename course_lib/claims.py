@@ -9,7 +9,6 @@ import html
 import json
 import math
 import re
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,16 +17,21 @@ import numpy as np
 from course_lib.checks import number as _number
 from course_lib.checks import shown, whole
 from course_lib.metrics.bootstrap import Estimate
+from course_lib.verdicts import LEAST, Arm, Excess, Judgement, estimated, judged
 
 MIME = "application/vnd.course.claim+json"
 RESULTS = Path(__file__).with_name("results")
 
-_MARK = {"holds": "✓", "reproduced": "✓", "fails": "✗", "not reproduced": "✗", "cannot be tested here": "–"}
+_MARK = dict.fromkeys(("holds", "shown", "reproduced"), "✓")
+_MARK |= dict.fromkeys(("fails", "not shown", "not reproduced"), "✗") | {"cannot be tested here": "–"}
+_CITED = re.compile(r"\(.*\b(?:19|20)\d\d\b.*\b(?:Tables?|Figures?|Fig|Section|Eq|slide)\b.*\)")
 
 
 @dataclass(frozen=True)
 class Claim:
     """A claim with its verdict; `rows` are the lines of its box, (label, text), and `numbers` what they were made from.
+
+    `beside` is an effect's second verdict, over its baseline: better, not better, worse, not worse, or nothing.
 
     Displayed as a box (text/html), as one line (text/plain) and as data (MIME) for the ledger; with ledger_only as the
     line alone, and the data.
@@ -41,6 +45,7 @@ class Claim:
     rows: tuple[tuple[str, str], ...]
     numbers: dict[str, float | tuple[float, float, int]]
     ledger_only: bool = False
+    beside: str = ""
 
     def __str__(self) -> str:
         """One line: the number, the sentence, the verdict with its reason, and the rows."""
@@ -67,7 +72,7 @@ class Claim:
         )
         lines = "".join(
             f'<tr style="background:transparent"><th scope="row" style="{cell};font-weight:600;white-space:nowrap">'
-            f'{html.escape(label)}</th><td style="{cell}">{html.escape(text)}</td></tr>'
+            f'{html.escape(label)}</th><td style="{cell}">{html.escape(text, quote=False)}</td></tr>'
             for label, text in rows
         )
         edge = "double" if _MARK[self.verdict] == "✗" else "solid"
@@ -119,55 +124,86 @@ def effect(
     number: str,
     sentence: str,
     *,
-    measured: Estimate,
-    baseline: Estimate,
-    control: Estimate,
+    measured: Arm,
+    baseline: Arm,
+    control: Arm,
     control_how: str,
-    holds: Callable[[Estimate], bool],
+    above: Arm | float | None = None,
+    below: Arm | float | None = None,
     calls: int | str,
+    source: str = "live",
+    paired: bool = False,
+    harm: bool = False,
     published: str | None = None,
+    remark: str | None = None,
+    first_wording: str | None = None,
     unit: str = "",
     decimals: int = 2,
     testable: bool = True,
     ledger_only: bool = False,
 ) -> Claim:
-    """A claim that something happens: measured, at the same `calls` of the network as its baseline, against a control.
+    """A claim that something happens: measured over independent repeats, with a baseline and a control beside it.
 
-    It is reproduced when `holds` is true of what was measured and false of the control, which must show no such thing;
-    testable=False says that it cannot be tested here. `calls` is their number, or, where something else was kept equal,
-    words that begin with "at ". Raises ValueError for numbers that are not finite and for missing
-    words, TypeError for a control (or another number) that is no Estimate.
+    It is *shown* when `measured` lies above and/or below its limits by the rule of `verdicts`, over 5 live repeats or
+    8 stored ones, and the control does not; beside a publication, cited with year and table or figure, the word is
+    *reproduced*. A second verdict says whether it is better than the baseline (a harm: worse), at the same `calls` of
+    the network, or at what else was kept equal, in words that begin with "at ". Raises ValueError or TypeError
+    in one sentence for a claim that cannot be judged; testable=False says that it cannot be tested here.
     """
     _check_words(number, sentence, control_how=control_how, calls=str(calls))
-    estimates = {"measured": measured, "baseline": baseline, "control": control}
-    for name, value in estimates.items():
-        if not all(hasattr(value, part) for part in ("mean", "error", "n")):
-            raise TypeError(f"Claim {number}: {name} must be an Estimate(mean, error, n), got {type(value).__name__}.")
-        _finite(number, **{f"{name}.mean": value.mean, f"{name}.error": value.error})
-        whole(value.n, f"Claim {number}: {name}.n", 1)
-    if not callable(holds):
-        raise ValueError(f"Claim {number}: holds must be a function of an Estimate, got {shown(holds)}.")
     whole(decimals, f"Claim {number}: decimals")
-    verdict, reason = _judged(holds, measured, control) if testable else ("cannot be tested here", "")
-    texts = {name: _estimate(value, unit, decimals) for name, value in estimates.items()}
+    _check_citation(number, published)
+    try:
+        found = judged(measured, baseline, control, above, below, source, paired)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"Claim {number}: {error}") from None
+    word = ("" if found.is_shown else "not ") + ("reproduced" if published else "shown")
+    outcome, reason = (word, found.reason) if testable else ("cannot be tested here", "")
+    beside = _beside(found, source, harm) if testable and (above is None or below is None) else ""
+    rows = _rows(found, {"above": above, "below": below}, control_how, calls, source, beside, unit, decimals)
+    said = {"published": published, "remark": remark, "first wording": first_wording and f"{first_wording} (not shown)"}
+    rows += tuple((label, text) for label, text in said.items() if text)
+    numbers = {name: tuple(arm) for name, arm in found.arms.items()}
+    return Claim(number, "effect", sentence, outcome, reason, rows, numbers, ledger_only, beside)
+
+
+def _beside(found: Judgement, source: str, harm: bool) -> str:
+    """The second verdict: whether what was measured passes its baseline by the same rule."""
+    passes = found.over_baseline.is_shown and found.over_baseline.n >= LEAST[source]
+    return ("" if passes else "not ") + ("worse" if harm else "better")
+
+
+def _rows(found, limits, control_how, calls, source, beside, unit, decimals) -> tuple[tuple[str, str], ...]:
+    """The lines of an effect's box; what is not shown says how small an excess as many repeats could have shown."""
+    texts = {name: _estimate(arm, unit, decimals) for name, arm in found.arms.items()}
     cost = calls if str(calls).startswith("at ") else f"at the same network calls: {calls}"
-    rows = (
+    rule = " and ".join(f"{word} {_limit(limit, decimals)}" for word, limit in limits.items() if limit is not None)
+    rows = [
         ("measured", texts["measured"]),
         ("baseline", f"{texts['baseline']}, {cost}"),
         ("control", f"{texts['control']}: {control_how}"),
-        ("published", published or "no number"),
+        ("rule", f"{rule} by Student's t, one-sided 1 %, over {LEAST[source]} {source} repeats or more"),
+        ("excess", "; ".join(_excess(side, decimals) for side in found.sides)),
+    ]
+    if beside:
+        margin = f"{found.over_baseline.mean:.{decimals}f} ± {found.over_baseline.error:.{decimals}f}"
+        rows += [("over the baseline", f"{beside}, by {margin}" if "not" not in beside else f"{beside}: {margin}")]
+    return tuple(rows)
+
+
+def _limit(limit: Arm | float, decimals: int) -> str:
+    """A number as it is, an arm by its mean."""
+    mean = float(limit) if isinstance(limit, int | float) or getattr(limit, "ndim", 1) == 0 else estimated(limit).mean
+    return f"{mean:.{decimals}f}"
+
+
+def _excess(side: Excess, decimals: int) -> str:
+    text = f"{side.mean:.{decimals}f} ± {side.error:.{decimals}f}, and more than {side.needed:.{decimals}f} was needed"
+    return (
+        text
+        if side.is_shown or not side.error
+        else f"{text}; {side.smallest:.{decimals}f} would be shown nine times in ten"
     )
-    numbers = {name: (float(value.mean), float(value.error), int(value.n)) for name, value in estimates.items()}
-    return Claim(number, "effect", sentence, verdict, reason, rows, numbers, ledger_only)
-
-
-def _judged(holds: Callable[[Estimate], bool], measured: Estimate, control: Estimate) -> tuple[str, str]:
-    """The verdict of one test on what was measured and on the control, and the reason where it is not reproduced."""
-    if not holds(measured):
-        return "not reproduced", "what was measured does not show it"
-    if holds(control):
-        return "not reproduced", "the control shows it as well"
-    return "reproduced", ""
 
 
 def _estimate(value: Estimate, unit: str, decimals: int) -> str:
@@ -181,6 +217,11 @@ def _check_words(number: str, sentence: str, **words: str) -> None:
     for name, text in {"sentence": sentence, **words}.items():
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"Claim {number}: {name} is missing; a claim without it cannot be judged.")
+
+
+def _check_citation(number: str, published: str | None) -> None:
+    if published is not None and not _CITED.search(str(published)):
+        raise ValueError(f"Claim {number}: published must cite (year, Table or Figure), got {shown(published)}.")
 
 
 def _finite(number: str, **values: float) -> list[float]:

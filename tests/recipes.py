@@ -7,7 +7,20 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from course_lib import checks, constraints, denoisers, devices, dimension, manifolds, memory, metrics, penalties, rivals
+from course_lib import (
+    checks,
+    claims,
+    constraints,
+    denoisers,
+    devices,
+    dimension,
+    manifolds,
+    memory,
+    metrics,
+    penalties,
+    rivals,
+    verdicts,
+)
 from course_lib import features as f
 from course_lib import guidance as gu
 from course_lib import samplers as sa
@@ -155,6 +168,16 @@ RECIPES = {
     "checks.points": lambda t: checks.points(t.x, "x"),
     "checks.finite": lambda t: checks.finite(t.x, "x"),
     "checks.gradients_allowed": lambda t: checks.gradients_allowed("here", t.x),
+    "claims.effect": lambda t: claims.effect(
+        "1.1",
+        "So.",
+        measured=t.share,
+        baseline=t.share / 2,
+        control=t.share - 2,
+        control_how="moved",
+        above=0.1,
+        calls=1,
+    ).numbers["measured"],
     "constraints.cfgpp_weight": lambda t: constraints.cfgpp_weight(0.5, SIGMAS)(SIGMAS[1]),
     "constraints.dps": lambda t: restored(t, constraints.dps(sa.ddim, RING, one, 0.1)),
     "constraints.mcg": lambda t: restored(t, constraints.mcg(RING, t.q[0], MASK.to(t.device))),
@@ -375,6 +398,9 @@ RECIPES = {
         RING, t.p, t.share[:, None] + 0.1, t.noise, one, 0.5, 0.5
     ),
     "training.losses.preserving": lambda t: tr.preserving(torch.sum, torch.mean, 0.5)((t.p, t.q)),
+    "verdicts.estimated": lambda t: verdicts.estimated(t.share, "share"),
+    "verdicts.excess": lambda t: verdicts.excess(t.share, t.share.flip(0) / 2),
+    "verdicts.judged": lambda t: verdicts.judged(t.share, t.share / 2, t.share - 2, above=0.1).over_baseline,
     "world.Factors.cat": lambda t: w.Factors.cat([t.factors, t.factors]),
     "world.caption": lambda t: w.caption(t.factors, t.g),
     "world.distance": lambda t: w.distance(t.factors, 16),

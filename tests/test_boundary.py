@@ -24,7 +24,7 @@ from course_lib.world import Factors, draw
 DOUBLE = torch.float64
 MODULES = (
     "samplers", "seeds", "denoisers", "guidance", "metrics", "manifolds", "constraints", "penalties", "dimension",
-    "world", "claims",
+    "claims", "verdicts", "world",
 )  # fmt: skip
 
 
@@ -206,14 +206,18 @@ CALLS = {
     },
     "claims.effect": {
         "number": "1.1", "sentence": "It does.", "measured": ESTIMATE, "baseline": ESTIMATE, "control": ESTIMATE,
-        "control_how": "none", "holds": lambda e: e.mean > 2, "calls": 3, "decimals": 2,
+        "control_how": "none", "above": 2.0, "calls": 3, "decimals": 2,
     },
+    "verdicts.estimated": {"arm": ESTIMATE},
+    "verdicts.excess": {"measured": ESTIMATE, "limit": 0.5},
+    "verdicts.judged": {"measured": ESTIMATE, "baseline": ESTIMATE, "control": ESTIMATE, "above": 0.5},
     "claims.stored": {"name": "ch01_rare_mode"},
 }  # fmt: skip
 # No argument that could be spoilt, or a container that its functions fill.
 EXEMPT = {
     "samplers.State", "metrics.Estimate", "metrics.Extrapolation", "metrics.FrechetParts", "metrics.MaxDiversity",
-    "metrics.PRDC", "world.Factors", "world.Factors.cat", "world.pair_counts", "claims.Claim", "denoisers.Denoiser",
+    "metrics.PRDC", "verdicts.Excess", "verdicts.Judgement", "world.Factors", "world.Factors.cat", "world.pair_counts",
+    "claims.Claim", "denoisers.Denoiser",
     "metrics.GaussianStatistics.merge", "metrics.GaussianStatistics.arrays", "metrics.GaussianStatistics.from_arrays",
     "denoisers.Denoiser.__call__", "penalties.Autoencoder.forward",
     *(f"guidance.{name}.__call__" for name in ("Repulsion", "Determinantal", "VendiPotential", "Above", "Groups")),

@@ -229,9 +229,37 @@ def test_building_twice_gives_the_same_bytes(tmp_path):
     assert len(texts[0]) == 4
 
 
-def entry(number: str, verdict: str, **rows: str) -> Entry:
-    data = {"number": number, "sentence": "So it is.", "verdict": verdict, "reason": "", "rows": list(rows.items())}
-    return Entry("01_toy", data)
+def entry(number: str, verdict: str, reason: str = "", beside: str = "", **rows: str) -> Entry:
+    data = {"number": number, "sentence": "So it is.", "verdict": verdict, "reason": reason, "beside": beside}
+    return Entry("01_toy", data | {"rows": list(rows.items()), "kind": "effect" if "rule" in rows else "identity"})
+
+
+def test_the_ledger_says_how_much_of_it_is_chance():
+    """One in a hundred of what was judged; what has too few repeats was not judged, and is counted apart."""
+    few = "n = 3 stored repeats, and the rule asks for 8"
+    entries = [entry(f"1.{i}", "shown", beside="better", rule="above 1") for i in range(1, 31)]
+    entries += [entry(f"1.{i}", "not shown", beside="not better", rule="above 1") for i in range(31, 41)]
+    entries += [entry("1.41", "not shown", few, "not better", rule="above 1"), entry("1.42", "shown", rule="above 1")]
+    told = ledger([*entries, entry("1.43", "cannot be tested here", rule="above 1"), entry("1.44", "holds")])
+    assert "The rule judged 41 effects" in told
+    assert "about 0.4 of them shown by chance. It called 31 shown, and 30 of these beyond their baseline" in told
+    assert " 1 have fewer repeats than it asks for" in told
+
+
+def test_the_ledger_keeps_the_rule_both_verdicts_and_the_first_wording():
+    """n stands with the number; a claim without a publication is ours."""
+    rule = "above 2 by Student's t, one-sided 1 %, over 8 stored repeats or more"
+    told = ledger(
+        [
+            entry("2.1", "shown", "", "not better", measured="3 ± 1 (standard error, n = 8)", rule=rule),
+            Entry("01_toy", entry("2.2", "reproduced", rule=rule).data | {"rows": [("published", "9 (X 2024, Table 1)"),
+                  ("rule", rule), ("first wording", "All ten. (not shown)")]}),
+        ]
+    )  # fmt: skip
+    assert "above 2; t, 1 %, 8 stored repeats; ours" in told
+    assert "above 2; t, 1 %, 8 stored repeats; published: 9 (X 2024, Table 1)" in told
+    assert "**shown**; not better than the baseline" in told
+    assert "**reproduced**. First worded: All ten. (not shown)" in told
 
 
 def test_the_ledger_counts_sorts_and_hides_nothing():
@@ -256,7 +284,7 @@ def test_the_ledger_page_has_the_claims_of_the_executed_chapters(built):
         "  - 3 ± 1",
         "  - 2",
         "  - 1",
-        "  - 9",
+        "  - error at most its tolerance, and not so when broken",
         "  - **fails** (too small)",
     ]
     assert "Claim | 1.10." in re.sub(r"<[^>]+>", "", built.read("_build/html/book/ledger.html"))

@@ -14,13 +14,16 @@ from course_lib.metrics.bootstrap import Estimate
 MEASURED, BASELINE, CONTROL = Estimate(9.712, 0.021, 300), Estimate(6.513, 0.06, 300), Estimate(6.49, 0.05, 300)
 
 
+PUBLISHED = "9.99 (Corso et al. 2024, Table 1)"
+
+
 def an_effect(**changes):
     fields = {
         "measured": MEASURED,
         "baseline": BASELINE,
         "control": CONTROL,
         "control_how": "shuffled partners",
-        "holds": lambda estimate: estimate.mean > 9,
+        "above": 9.0,
         "calls": 40,
     }
     return effect("4.1", "Repulsion finds nearly every mode.", **fields | changes)
@@ -51,10 +54,12 @@ class Page(HTMLParser):
         self.text += data + " "
 
 
-def test_an_effect_is_reproduced_when_it_holds_here_and_not_in_the_control():
-    """The same `holds` is asked of both."""
+def test_an_effect_is_shown_when_it_lies_beyond_its_limit_and_its_control_does_not():
+    """The same rule is asked of both; without a publication nothing is called reproduced."""
     claim = an_effect()
-    assert (claim.verdict, claim.reason, claim.kind) == ("reproduced", "", "effect")
+    assert (claim.verdict, claim.reason, claim.kind, claim.beside) == ("shown", "", "effect", "better")
+    assert an_effect(published=PUBLISHED).verdict == "reproduced"
+    assert an_effect(published=PUBLISHED, measured=BASELINE).verdict == "not reproduced"
 
 
 @pytest.mark.parametrize(
@@ -65,11 +70,35 @@ def test_an_effect_is_reproduced_when_it_holds_here_and_not_in_the_control():
         ({"measured": BASELINE, "control": MEASURED}, "what was measured does not show it"),
     ],
 )
-def test_an_effect_that_is_not_reproduced_says_which_part_failed(changes, reason):
+def test_an_effect_that_is_not_shown_says_which_part_failed(changes, reason):
     """A control that shows the effect takes the claim down with it."""
     claim = an_effect(**changes)
-    assert (claim.verdict, claim.reason) == ("not reproduced", reason)
-    assert f"[not reproduced: {reason}]" in str(claim)
+    assert (claim.verdict, claim.reason) == ("not shown", reason)
+    assert f"[not shown: {reason}]" in str(claim)
+
+
+def test_the_second_verdict_looks_at_the_baseline():
+    """.97 against luck's 1.00: the effect is there, and no better than luck; a harm is worse, not better."""
+    arms = {"measured": Estimate(0.97, 0.01, 9), "baseline": Estimate(1.0, 0.0, 9), "control": Estimate(0.2, 0.01, 9)}
+    assert (an_effect(**arms, above=0.7).verdict, an_effect(**arms, above=0.7).beside) == ("shown", "not better")
+    assert an_effect(harm=True).beside == "worse"
+    assert an_effect(measured=BASELINE, baseline=MEASURED, control=MEASURED, below=7.0, above=None).beside == "better"
+    assert an_effect(below=9.9).beside == ""  # between two limits there is no direction
+    few = an_effect(baseline=Estimate(6.5, 0.01, 4))
+    assert (few.verdict, few.beside) == ("shown", "not better")
+
+
+def test_a_first_wording_stays():
+    """What a claim said before its number was known is told beside what it says now, as not shown."""
+    rows = dict(an_effect(first_wording="Repulsion finds all ten.").rows)
+    assert rows["first wording"] == "Repulsion finds all ten. (not shown)"
+
+
+@pytest.mark.parametrize("published", ["9.99", "9.99 (Corso et al. 2024)", "an earlier run (Figure 3)", "none", ""])
+def test_published_is_a_citation_with_a_place(published):
+    """A number without year, table or figure cannot be looked up."""
+    with pytest.raises(ValueError, match=r"^Claim 4.1: published must cite \(year, Table or Figure\), got"):
+        an_effect(published=published)
 
 
 def test_an_effect_that_cannot_be_tested_says_so_whatever_the_numbers():
@@ -92,12 +121,15 @@ def test_an_identity_holds_within_its_tolerance_when_the_broken_variant_does_not
 
 def test_the_line_says_everything():
     """What a terminal, or a reader without HTML, gets."""
-    assert str(an_effect(published="9.99 (Corso et al. 2024)", unit="modes", decimals=1)) == (
+    assert str(an_effect(published=PUBLISHED, unit="modes", decimals=1)) == (
         "Claim 4.1. Repulsion finds nearly every mode. [reproduced] "
         "measured: 9.7 ± 0.0 modes (standard error, n = 300); "
         "baseline: 6.5 ± 0.1 modes (standard error, n = 300), at the same network calls: 40; "
         "control: 6.5 ± 0.1 modes (standard error, n = 300): shuffled partners; "
-        "published: 9.99 (Corso et al. 2024)"
+        "rule: above 9.0 by Student's t, one-sided 1 %, over 5 live repeats or more; "
+        "excess: 0.7 ± 0.0, and more than 0.0 was needed; "
+        "over the baseline: better, by 3.2 ± 0.1; "
+        "published: 9.99 (Corso et al. 2024, Table 1)"
     )
     assert str(an_identity()) == (
         "Claim 1.1. The exact score is the gradient of log p. [holds] "
@@ -114,16 +146,16 @@ def test_a_percentage_stands_without_a_space():
 
 def test_the_box_holds_each_row_and_the_verdict_in_words():
     """A table with a header for each line; text is escaped; no colour of its own, so that it reads in dark mode."""
-    claim = an_effect(published="<9 & more>", calls="40 + 8")
+    claim = an_effect(remark="<9 & more>", calls="40 + 8")
     bundle = claim._repr_mimebundle_()
     page = Page(bundle["text/html"])
     for text in ("Claim 4.1.", "Repulsion finds nearly every mode.", "9.71 ± 0.02", "6.51 ± 0.06", "40 + 8"):
         assert text in page.text
-    for text in ("n = 300", "shuffled partners", "<9 & more>", "✓ reproduced"):
+    for text in ("n = 300", "shuffled partners", "<9 & more>", "✓ shown"):
         assert text in page.text
     assert page.tags[0] == ("div", page.tags[0][1])
-    assert page.tags[0][1]["class"] == "claim claim-reproduced"
-    assert [attrs["scope"] for tag, attrs in page.tags if tag == "th"] == ["row"] * 5
+    assert page.tags[0][1]["class"] == "claim claim-shown"
+    assert [attrs["scope"] for tag, attrs in page.tags if tag == "th"] == ["row"] * 8
     assert "<9" not in bundle["text/html"]
     colours = [part for _, attrs in page.tags for part in attrs.get("style", "").split(";") if "color" in part]
     assert set(colours) == {"color:inherit"}
@@ -133,8 +165,8 @@ def test_the_box_holds_each_row_and_the_verdict_in_words():
 def test_a_failed_box_shows_its_reason_and_another_edge():
     """Form and words, not colour, tell a failed claim from one that holds."""
     failed = an_effect(control=MEASURED)._repr_mimebundle_()["text/html"]
-    assert "✗ not reproduced: the control shows it as well" in failed
-    assert 'class="claim claim-not-reproduced"' in failed
+    assert "✗ not shown: the control shows it as well" in failed
+    assert 'class="claim claim-not-shown"' in failed
     assert "6px double" in failed
     assert "6px solid" in an_effect()._repr_mimebundle_()["text/html"]
     assert 'class="claim claim-cannot-be-tested-here"' in an_effect(testable=False)._repr_mimebundle_()["text/html"]
@@ -146,8 +178,9 @@ def test_the_data_survive_a_saved_notebook():
     data = an_effect()._repr_mimebundle_()[MIME]
     assert json.loads(json.dumps(data)) == data
     assert data["numbers"]["measured"] == [9.712, 0.021, 300]
-    assert [label for label, _ in data["rows"]] == ["measured", "baseline", "control", "published"]
-    assert data["rows"][3] == ["published", "no number"]
+    labels = ["measured", "baseline", "control", "rule", "excess", "over the baseline"]
+    assert [label for label, _ in data["rows"]] == labels
+    assert data["beside"] == "better"
     assert an_identity()._repr_mimebundle_()[MIME]["numbers"] == {"error": 3e-15, "tolerance": 1e-9, "broken": 0.31}
 
 
@@ -163,10 +196,17 @@ def test_a_claim_for_the_ledger_only_has_a_line_and_no_box():
     ("changes", "sentence"),
     [
         ({"measured": Estimate(float("nan"), 0.1, 3)}, "measured.mean must be a finite number, got nan"),
-        ({"baseline": Estimate(1.0, float("inf"), 3)}, "baseline.error must be a finite number, got inf"),
+        ({"baseline": Estimate(1.0, float("inf"), 3)}, "baseline.error must be a finite number of at least 0, got inf"),
         ({"control": Estimate(float("nan"), 0.1, 3)}, "control.mean must be a finite number, got nan"),
         ({"control_how": " "}, "control_how is missing"),
         ({"calls": ""}, "calls is missing"),
+        ({"above": None}, "above or below must say what is claimed, got neither"),
+        ({"above": float("nan")}, "above must be a finite number, got nan"),
+        ({"source": "old"}, """source must be "live" or "stored", got 'old'"""),
+        (
+            {"paired": True, "measured": [1.0, 2.0], "baseline": [1.0, 2.0, 3.0]},
+            "paired repeats must be equal in number",
+        ),
     ],
 )
 def test_an_effect_without_numbers_or_control_is_refused(changes, sentence):
@@ -179,7 +219,7 @@ def test_an_effect_needs_estimates():
     """A bare number has no spread, and None is no control."""
     for name in ("measured", "baseline", "control"):
         for value in (None, 3.0):
-            with pytest.raises(TypeError, match=f"Claim 4.1: {name} must be an Estimate"):
+            with pytest.raises(TypeError, match=f"Claim 4.1: {name} must be repeats"):
                 an_effect(**{name: value})
 
 
@@ -267,7 +307,7 @@ def test_a_claim_may_keep_something_else_equal_than_calls():
     said = {
         calls: dict(
             effect("1.1", "A thing happens.", measured=one, baseline=one, control=Estimate(0.0, 0.1, 5), calls=calls,
-                   control_how="nothing is done", holds=lambda e: e.mean > 0.5).rows
+                   control_how="nothing is done", above=0.5).rows
         )["baseline"]
         for calls in (40, "at the same 4,000 training steps")
     }  # fmt: skip

@@ -292,7 +292,7 @@ def test_claims_have_a_verdict_and_stand_in_the_ledger(tab, name):
     sentences = [claim.locator("p").first.inner_text().split(". ", 1)[1] for claim in claims]
     for claim in claims:
         assert re.search(
-            r"verdict\s+[✓✗?○–-]?\s*(holds|fails|reproduced|not reproduced|cannot be tested)", claim.inner_text()
+            r"verdict\s+[✓✗?○–-]?\s*(holds|fails|(not )?(shown|reproduced)|cannot be tested)", claim.inner_text()
         )
     curly = str.maketrans("‘’“”", "''\"\"")  # a page in Markdown has typographic quotes, a claim's box has not
     ledger = " ".join(tab.open("book/ledger.html").locator("article").inner_text().translate(curly).split())

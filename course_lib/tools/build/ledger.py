@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import nbformat
 
 CLAIM = "application/vnd.course.claim+json"
-COLUMNS = ("Claim", "Measured", "Baseline", "Control", "Published", "Verdict")
-VERDICTS = ("holds", "reproduced", "not reproduced", "fails", "cannot be tested here")
-WIDTHS = "34 16 16 16 9 9"
+COLUMNS = ("Claim", "Measured", "Baseline", "Control", "Rule", "Verdict")
+VERDICTS = ("holds", "shown", "reproduced", "not shown", "not reproduced", "fails", "cannot be tested here")
+WIDTHS = "32 14 14 14 14 12"
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,46 @@ def counts(entries: list[Entry]) -> str:
     chapters = len({entry.stem for entry in entries})
     claims = "1 claim" if len(entries) == 1 else f"{len(entries)} claims"
     told = f"**{claims} in {chapters} chapter{'' if chapters == 1 else 's'}**: {', '.join(parts)}."
-    return f"{told} Behind ± stands one standard error, n is the number of repeats."
+    return f"{told} Behind ± stands one standard error, n is the number of repeats.\n\n{by_chance(entries)}"
+
+
+def by_chance(entries: list[Entry]) -> str:
+    """How many effects the rule would call shown if there were none, and how the shown ones stand over baselines."""
+    effects = [entry.data for entry in entries if entry.data.get("kind") == "effect"]
+    few = sum("the rule asks" in one["reason"] for one in effects)
+    judged = len([one for one in effects if one["verdict"] != "cannot be tested here"]) - few
+    shown = [one for one in effects if one["verdict"] in ("shown", "reproduced")]
+    ahead = sum(one["beside"] in ("better", "worse") for one in shown)
+    told = f"The rule judged {judged} effects by 1 % each: if none of them were there, it would call about "
+    told += f"{0.01 * judged:.1f} of them shown by chance. It called {len(shown)} shown, and {ahead} of these beyond "
+    told += "their baseline at equal calls (better, or worse where the claim is of a harm)."
+    return told + (f" {few} have fewer repeats than it asks for, and count as not shown." if few else "")
 
 
 def cells(entry: Entry) -> list[str]:
     """One line of the table; an identity has its error and, as control, the variant that was broken on purpose."""
     data = entry.data
     reason = f" ({plain(data['reason'])})" if data.get("reason") else ""
+    beside = f"; {data['beside']} than the baseline" if data.get("beside") else ""
+    first = entry.row("first wording")
+    first = "" if first == "–" else f". First worded: {plain(first)}"
     return [
         f"[{data['number']}]({entry.stem}.ipynb) {plain(data['sentence'])}",
         plain(entry.row("measured", "error")),
         plain(entry.row("baseline")),
         plain(entry.row("control", "broken on purpose")),
-        plain(entry.row("published")),
-        f"**{data['verdict']}**{reason}",
+        plain(rule(entry)),
+        f"**{data['verdict']}**{reason}{beside}{first}",
     ]
+
+
+def rule(entry: Entry) -> str:
+    """What had to be exceeded, by which rule, and whether a publication says so: "ours" where none does."""
+    if entry.data.get("kind") != "effect":
+        return "error at most its tolerance, and not so when broken"
+    published = entry.row("published")
+    said = entry.row("rule").replace(" by Student's t, one-sided 1 %, over", "; t, 1 %,").replace(" or more", "")
+    return f"{said}; {'ours' if published == '–' else 'published: ' + published}"
 
 
 def row(texts: list[str]) -> str:
