@@ -189,7 +189,7 @@ def mcg(denoiser: Denoiser, y: Tensor, mask: Tensor, scale: Scale = 1.0, step: S
 
 
 def edited(denoiser: Denoiser, y: Tensor, mask: Tensor) -> Denoiser:
-    """A denoiser whose estimate is y where the mask is true, and D's elsewhere (13.8): inpainting, to edit a picture.
+    """A denoiser whose estimate is y where the mask is true, and D's elsewhere (13.9): inpainting, to edit a picture.
 
     Shapes: y (N, *shape) or one particle's, mask of one particle. Unlike `replaced` it needs no noise of its own: the
     step carries the known part down with the noise it had. Source: Lugmayr et al. (2022), in these coordinates.

@@ -15,7 +15,7 @@ KEPT = 3  # kinds of drawing that are followed to the end
 
 
 def nearest_drawing(pictures: Tensor, steps: int = 60, lr: float = 0.2) -> tuple[Tensor, Tensor]:
-    """Distance of each picture to the plain world, min |x - R(f)| over its factors f (13.9), and the shape found.
+    """Distance of each picture to the plain world, min |x - R(f)| over its factors f (13.7), and the shape found.
 
     (N, 3, 12, 12) -> (N,), (N,) indices into `SHAPES`. All shapes and colours are tried for a quarter of the steps, the
     best three to the end. The other factors start in the middle of their ranges, the place at the picture's centre of

@@ -603,199 +603,11 @@ GENERATE = Exercise(
 )
 
 
-# 13.7 the constraint term
-
-
-def constraint(estimate, sigma, project, lam, gate):
-    """Term (13.7) -> (): the library's residual, with a gate."""
-    residual = penalties.denoiser_residual(estimate, lambda x, level: project(x), 1.0) / estimate[0].numel()
-    return lam * ((sigma.flatten() < gate) * residual).mean()
-
-
-def constraint_plainly(estimate, sigma, project, lam, gate):
-    with torch.no_grad():
-        goal = project(estimate)
-    return lam * ((sigma < gate) * (estimate - goal) ** 2).mean()
-
-
-def constraint_by_loop(estimate, sigma, project, lam, gate):
-    total, goal = 0.0, project(estimate).detach()
-    for i in range(len(estimate)):
-        if float(sigma[i]) < gate:
-            total = total + (estimate[i] - goal[i]).square().mean()
-    return lam * total / len(estimate)
-
-
-def constrained(goal=None, is_open=None, size=torch.square, gather=torch.mean, scale=None):
-    """A constraint with one part exchanged."""
-
-    def answer(estimate, sigma, project, lam, gate):
-        target = goal(estimate, project) if goal else project(estimate).detach()
-        gated = is_open(sigma, gate) if is_open else sigma < gate
-        return (scale(lam, gated) if scale else lam) * gather(gated * size(estimate - target))
-
-    return answer
-
-
-def call_constraint(fn, estimate, sigma, A, lam, gate):
-    """The term and its gradient, for a bent projector."""
-
-    def project(x):
-        return torch.tanh(x.flatten(1) @ A).reshape(x.shape)
-
-    estimate = estimate.clone().requires_grad_()
-    value = fn(estimate, sigma, project, lam, gate)
-    if not (isinstance(value, torch.Tensor) and value.requires_grad):
-        return torch.as_tensor(float(value)), torch.zeros_like(estimate)
-    return value, torch.autograd.grad(value, estimate, allow_unused=True, materialize_grads=True)[0]
-
-
-def constraint_inputs(g):
-    N = whole(g, 5, 7)
-    sigma = torch.cat([torch.tensor([0.1, 0.9, 0.2, 1.5]), 2 * torch.rand(N - 4, generator=g)]).double()
-    return normal(g, N, 1, 2, 3), sigma[:, None, None, None], 0.5 * normal(g, 6, 6), real(g, 1.5, 9), real(g, 0.4, 0.8)
-
-
-CONSTRAINT = Exercise(
-    "13.7",
-    "The constraint term",
-    points=3,
-    difficulty=3,
-    importance=5,
-    minutes=10,
-    equation="(13.7)",
-    name="constraint",
-    reference=constraint,
-    inputs=constraint_inputs,
-    call=call_constraint,
-    right=[constraint_plainly, constraint_by_loop],
-    wrong=[
-        Wrong(
-            constrained(is_open=lambda sigma, gate: torch.ones_like(sigma)),
-            "Your term acts at every level: at high noise the right estimate lies off the manifold.",
-        ),
-        Wrong(
-            constrained(is_open=lambda sigma, gate: sigma >= gate),
-            "Your gate is open at high noise and shut at low noise: turn it round.",
-        ),
-        Wrong(
-            constrained(goal=lambda estimate, project: project(estimate)),
-            "The gradient passes through the projector as well: hold its answer fixed, as sg says.",
-        ),
-        Wrong(
-            lambda estimate, sigma, project, lam, gate: (
-                lam * ((sigma < gate) * (estimate.detach() - project(estimate)) ** 2).mean()
-            ),
-            "You hold the estimate fixed and let the projector move: it is the estimate that has to learn.",
-        ),
-        Wrong(
-            lambda estimate, sigma, project, lam, gate: (
-                lam * ((sigma < gate) * (estimate.detach() - project(estimate).detach()) ** 2).mean()
-            ),
-            "No gradient reaches the estimate: only the projector's answer is held fixed.",
-        ),
-        Wrong(constrained(size=torch.abs), "The residual is squared in (13.7), not taken by its size."),
-        Wrong(
-            constrained(scale=lambda lam, gated: lam * len(gated) / gated.sum()),
-            "You divide by the number of open levels: (13.7) is a mean over the whole batch.",
-        ),
-        Wrong(constrained(scale=lambda lam, gated: 1.0), "lam does not enter: it says how much the term weighs."),
-        Wrong(constrained(gather=torch.sum), "You summed: (13.7) is a mean over the batch and over the pixels."),
-    ],
-    home="course_lib.penalties:denoiser_residual",
-)
-
-
-# 13.8 editing
-
-
-def edited(D, y, known):
-    """Denoiser (13.8): the library's own."""
-    return constraints.edited(D, y, known)
-
-
-def edited_by_product(D, y, known):
-    return lambda x, sigma: known * y + ~known * D(x, sigma)
-
-
-def edited_by_index(D, y, known):
-    def denoiser(x, sigma):
-        x0 = D(x, sigma).clone()
-        x0[:, known] = y.expand_as(x0)[:, known]
-        return x0
-
-    return denoiser
-
-
-def editing(change):
-    """edited with another estimate change(D, y, known, x, sigma)."""
-    return lambda D, y, known: lambda x, sigma: change(D, y, known, x, sigma)
-
-
-def call_edited(fn, x, y, known, sigma, a):
-    """The new denoiser's estimates; a single 0 where a picture came back in place of a denoiser."""
-
-    def D(x, sigma):
-        return torch.tanh(x.cumsum(-1) / (a + sigma))
-
-    denoiser = fn(D, y, known)
-    return torch.tensor(0.0) if isinstance(denoiser, torch.Tensor) else denoiser(x, sigma)
-
-
-def editing_inputs(g):
-    known = torch.rand(1, 4, 4, generator=g) < 0.5
-    known[0, 0], known[0, 1] = torch.tensor([True, False, True, False]), torch.tensor([False, True, False, True])
-    return normal(g, 3, 1, 4, 4), normal(g, 1, 4, 4), known, real(g, 0.3, 2), real(g, 0.5, 1.5)
-
-
-EDITED = Exercise(
-    "13.8",
-    "A denoiser that knows part of the picture",
-    points=2,
-    difficulty=2,
-    importance=4,
-    minutes=8,
-    equation="(13.8)",
-    name="edited",
-    reference=edited,
-    inputs=editing_inputs,
-    call=call_edited,
-    right=[edited_by_product, edited_by_index],
-    wrong=[
-        Wrong(
-            editing(lambda D, y, known, x, sigma: torch.where(known, D(x, sigma), y)),
-            "You kept what was to be drawn anew: y stands where `known` is true.",
-        ),
-        Wrong(
-            editing(lambda D, y, known, x, sigma: D(torch.where(known, y, x), sigma)),
-            "You put y into the noisy x, and D was shown a clean half in a noisy picture: put y into the estimate.",
-        ),
-        Wrong(
-            editing(lambda D, y, known, x, sigma: torch.where(known, y, x)),
-            "D does not enter: the unknown part of your estimate is still the noisy x.",
-        ),
-        Wrong(
-            editing(lambda D, y, known, x, sigma: torch.where(known, (y + D(x, sigma)) / 2, D(x, sigma))),
-            "You took the mean of y and D: what is known needs no estimate.",
-        ),
-        Wrong(
-            editing(lambda D, y, known, x, sigma: D(x, sigma)),
-            "y does not enter your estimate: that is the old denoiser.",
-        ),
-        Wrong(
-            lambda D, y, known: y,
-            "You return a picture: a denoiser is due, a function of x and sigma.",
-        ),
-    ],
-    home="course_lib.constraints:edited",
-)
-
-
-# 13.9 distance by fitting
+# 13.7 distance by fitting
 
 
 def fitted(picture, draw, starts, steps, lr):
-    """Equation (13.9): from each start downhill, the least distance at the end -> ()."""
+    """Equation (13.7): from each start downhill, the least distance at the end -> ()."""
     f = starts.clone()
     for _ in range(steps):
         f = f.detach().requires_grad_()
@@ -851,24 +663,24 @@ def call_fitted(fn, place, off, starts, lr, width):
         away = (row.flatten() - f[:, :1]) ** 2 + (column.flatten() - f[:, 1:]) ** 2
         return torch.exp(-away / width)
 
-    return fn(draw(place)[0] + off, draw, starts, 12, lr)
+    return fn(draw(place)[0] + off, draw, starts, 3, lr)
 
 
 def fit_inputs(g):
     """Three starts, the farthest first."""
     place, starts = 0.3 + 0.4 * torch.rand(1, 2, generator=g).double(), torch.rand(3, 2, generator=g).double()
     starts = starts[(starts - place).norm(dim=1).argsort(descending=True)]
-    return place, 0.1 * normal(g, 36), starts, real(g, 0.008, 0.014), real(g, 0.15, 0.25)
+    return place, 0.1 * normal(g, 36), starts, real(g, 0.003, 0.008), real(g, 0.15, 0.25)
 
 
 FIT = Exercise(
-    "13.9",
+    "13.7",
     "Distance to the manifold, by drawing",
     points=3,
     difficulty=3,
     importance=4,
     minutes=13,
-    equation="(13.9)",
+    equation="(13.7)",
     name="fitted",
     reference=fitted,
     inputs=fit_inputs,
@@ -906,6 +718,194 @@ FIT = Exercise(
 )
 
 
+# 13.8 the constraint term
+
+
+def constraint(estimate, sigma, project, lam, gate):
+    """Term (13.8) -> (): the library's residual, with a gate."""
+    residual = penalties.denoiser_residual(estimate, lambda x, level: project(x), 1.0) / estimate[0].numel()
+    return lam * ((sigma.flatten() < gate) * residual).mean()
+
+
+def constraint_plainly(estimate, sigma, project, lam, gate):
+    with torch.no_grad():
+        goal = project(estimate)
+    return lam * ((sigma < gate) * (estimate - goal) ** 2).mean()
+
+
+def constraint_by_loop(estimate, sigma, project, lam, gate):
+    total, goal = 0.0, project(estimate).detach()
+    for i in range(len(estimate)):
+        if float(sigma[i]) < gate:
+            total = total + (estimate[i] - goal[i]).square().mean()
+    return lam * total / len(estimate)
+
+
+def constrained(goal=None, is_open=None, size=torch.square, gather=torch.mean, scale=None):
+    """A constraint with one part exchanged."""
+
+    def answer(estimate, sigma, project, lam, gate):
+        target = goal(estimate, project) if goal else project(estimate).detach()
+        gated = is_open(sigma, gate) if is_open else sigma < gate
+        return (scale(lam, gated) if scale else lam) * gather(gated * size(estimate - target))
+
+    return answer
+
+
+def call_constraint(fn, estimate, sigma, A, lam, gate):
+    """The term and its gradient, for a bent projector."""
+
+    def project(x):
+        return torch.tanh(x.flatten(1) @ A).reshape(x.shape)
+
+    estimate = estimate.clone().requires_grad_()
+    value = fn(estimate, sigma, project, lam, gate)
+    if not (isinstance(value, torch.Tensor) and value.requires_grad):
+        return torch.as_tensor(float(value)), torch.zeros_like(estimate)
+    return value, torch.autograd.grad(value, estimate, allow_unused=True, materialize_grads=True)[0]
+
+
+def constraint_inputs(g):
+    N = whole(g, 5, 7)
+    sigma = torch.cat([torch.tensor([0.1, 0.9, 0.2, 1.5]), 2 * torch.rand(N - 4, generator=g)]).double()
+    return normal(g, N, 1, 2, 3), sigma[:, None, None, None], 0.5 * normal(g, 6, 6), real(g, 1.5, 9), real(g, 0.4, 0.8)
+
+
+CONSTRAINT = Exercise(
+    "13.8",
+    "The constraint term",
+    points=3,
+    difficulty=3,
+    importance=5,
+    minutes=10,
+    equation="(13.8)",
+    name="constraint",
+    reference=constraint,
+    inputs=constraint_inputs,
+    call=call_constraint,
+    right=[constraint_plainly, constraint_by_loop],
+    wrong=[
+        Wrong(
+            constrained(is_open=lambda sigma, gate: torch.ones_like(sigma)),
+            "Your term acts at every level: at high noise the right estimate lies off the manifold.",
+        ),
+        Wrong(
+            constrained(is_open=lambda sigma, gate: sigma >= gate),
+            "Your gate is open at high noise and shut at low noise: turn it round.",
+        ),
+        Wrong(
+            constrained(goal=lambda estimate, project: project(estimate)),
+            "The gradient passes through the projector as well: hold its answer fixed, as sg says.",
+        ),
+        Wrong(
+            lambda estimate, sigma, project, lam, gate: (
+                lam * ((sigma < gate) * (estimate.detach() - project(estimate)) ** 2).mean()
+            ),
+            "You hold the estimate fixed and let the projector move: it is the estimate that has to learn.",
+        ),
+        Wrong(
+            lambda estimate, sigma, project, lam, gate: (
+                lam * ((sigma < gate) * (estimate.detach() - project(estimate).detach()) ** 2).mean()
+            ),
+            "No gradient reaches the estimate: only the projector's answer is held fixed.",
+        ),
+        Wrong(constrained(size=torch.abs), "The residual is squared in (13.8), not taken by its size."),
+        Wrong(
+            constrained(scale=lambda lam, gated: lam * len(gated) / gated.sum()),
+            "You divide by the number of open levels: (13.8) is a mean over the whole batch.",
+        ),
+        Wrong(constrained(scale=lambda lam, gated: 1.0), "lam does not enter: it says how much the term weighs."),
+        Wrong(constrained(gather=torch.sum), "You summed: (13.8) is a mean over the batch and over the pixels."),
+    ],
+    home="course_lib.penalties:denoiser_residual",
+)
+
+
+# 13.9 editing
+
+
+def edited(D, y, known):
+    """Denoiser (13.9): the library's own."""
+    return constraints.edited(D, y, known)
+
+
+def edited_by_product(D, y, known):
+    return lambda x, sigma: known * y + ~known * D(x, sigma)
+
+
+def edited_by_index(D, y, known):
+    def denoiser(x, sigma):
+        x0 = D(x, sigma).clone()
+        x0[:, known] = y.expand_as(x0)[:, known]
+        return x0
+
+    return denoiser
+
+
+def editing(change):
+    """edited with another estimate change(D, y, known, x, sigma)."""
+    return lambda D, y, known: lambda x, sigma: change(D, y, known, x, sigma)
+
+
+def call_edited(fn, x, y, known, sigma, a):
+    """The new denoiser's estimates; a single 0 where a picture came back in place of a denoiser."""
+
+    def D(x, sigma):
+        return torch.tanh(x.cumsum(-1) / (a + sigma))
+
+    denoiser = fn(D, y, known)
+    return torch.tensor(0.0) if isinstance(denoiser, torch.Tensor) else denoiser(x, sigma)
+
+
+def editing_inputs(g):
+    known = torch.rand(1, 4, 4, generator=g) < 0.5
+    known[0, 0], known[0, 1] = torch.tensor([True, False, True, False]), torch.tensor([False, True, False, True])
+    return normal(g, 3, 1, 4, 4), normal(g, 1, 4, 4), known, real(g, 0.3, 2), real(g, 0.5, 1.5)
+
+
+EDITED = Exercise(
+    "13.9",
+    "A denoiser that knows part of the picture",
+    points=2,
+    difficulty=2,
+    importance=4,
+    minutes=8,
+    equation="(13.9)",
+    name="edited",
+    reference=edited,
+    inputs=editing_inputs,
+    call=call_edited,
+    right=[edited_by_product, edited_by_index],
+    wrong=[
+        Wrong(
+            editing(lambda D, y, known, x, sigma: torch.where(known, D(x, sigma), y)),
+            "You kept what was to be drawn anew: y stands where `known` is true.",
+        ),
+        Wrong(
+            editing(lambda D, y, known, x, sigma: D(torch.where(known, y, x), sigma)),
+            "You put y into the noisy x, and D was shown a clean half in a noisy picture: put y into the estimate.",
+        ),
+        Wrong(
+            editing(lambda D, y, known, x, sigma: torch.where(known, y, x)),
+            "D does not enter: the unknown part of your estimate is still the noisy x.",
+        ),
+        Wrong(
+            editing(lambda D, y, known, x, sigma: torch.where(known, (y + D(x, sigma)) / 2, D(x, sigma))),
+            "You took the mean of y and D: what is known needs no estimate.",
+        ),
+        Wrong(
+            editing(lambda D, y, known, x, sigma: D(x, sigma)),
+            "y does not enter your estimate: that is the old denoiser.",
+        ),
+        Wrong(
+            lambda D, y, known: y,
+            "You return a picture: a denoiser is due, a function of x and sigma.",
+        ),
+    ],
+    home="course_lib.constraints:edited",
+)
+
+
 # 13.10 words
 
 WORDS = Exercise(
@@ -917,13 +917,13 @@ WORDS = Exercise(
     minutes=20,
     rubric="1 point: says which constraint, if any, belongs into the training, at which noise levels, and why not at "
     "all of them. 1 point: demands a control that can fail, and two numbers that are read together (distance or "
-    "quality, and the share of a rare kind or the spread). 1 point: names what augmentation puts into the pictures, and "
-    "the remedy. 1 point: separates what was measured here (8 x 8 digits, 12 x 12 shapes, small networks) from what "
+    "quality, and the share of a rare kind or the spread). 1 point: names what augmentation puts into the pictures, "
+    "and the remedy. 1 point: separates what was measured here (8 x 8 digits, 12 x 12 shapes, small networks) from what "
     "portraits may do, and names a measurement that would settle it.",
 )
 
 
-EXERCISES = [RESIDUAL, JOINED, LOSS, AVERAGE, STEP, GENERATE, CONSTRAINT, EDITED, FIT, WORDS]
+EXERCISES = [RESIDUAL, JOINED, LOSS, AVERAGE, STEP, GENERATE, FIT, CONSTRAINT, EDITED, WORDS]
 
 QUIZ = [
     Question(

@@ -1,6 +1,6 @@
 """The two UNets of chapter 13 trained for longer than a chapter may: on the digits, and on the plain world.
 
-About five minutes on one core. Each network is kept when it is done, so an interrupted script goes on.
+About four minutes on one core. Each network is kept when it is done, so an interrupted script goes on.
 """
 
 import torch
@@ -55,7 +55,7 @@ def on_digits() -> dict:
     x, label = digits()
     parts = parts_of(len(x), torch.Generator().manual_seed(0))
     held = (x[parts.validation], label[parts.validation])
-    return trained(DIGITS, x[parts.train], label[parts.train], held, 5000, 128)
+    return trained(DIGITS, x[parts.train], label[parts.train], held, 4000, 64)
 
 
 def on_world() -> dict:
