@@ -918,8 +918,8 @@ WORDS = Exercise(
     rubric="1 point: says which constraint, if any, belongs into the training, at which noise levels, and why not at "
     "all of them. 1 point: demands a control that can fail, and two numbers that are read together (distance or "
     "quality, and the share of a rare kind or the spread). 1 point: names what augmentation puts into the pictures, "
-    "and the remedy. 1 point: separates what was measured here (8 x 8 digits, 12 x 12 shapes, small networks) from what "
-    "portraits may do, and names a measurement that would settle it.",
+    "and the remedy. 1 point: separates what was measured here (8 x 8 digits, 12 x 12 shapes, small networks) from "
+    "what portraits may do, and names a measurement that would settle it.",
 )
 
 
@@ -968,15 +968,15 @@ QUIZ = [
         ],
     ),
     Question(
-        "A UMAP map places a noisy picture right among the clean ones. What follows about the picture?",
+        "A UMAP map places a new picture inside the cluster of threes. What follows about its distance to the data?",
         [
-            ("It lies on the manifold of the data", False, "The map has no place for points that do not."),
+            ("It lies on the manifold", False, "Pictures drowned in noise land on the clusters and at their rims too."),
             (
-                "Nothing about its distance to the data",
+                "Little: the map is no ruler",
                 True,
-                "The map sends every point to a place among its neighbours, however far they are.",
+                "At noise .5 the distance in pixels grew by seven tenths, and that in the map by a seventh.",
             ),
-            ("The noise was small", False, "The same happens at a noise as large as the pictures themselves."),
+            ("It is as long as in the map", False, "The map keeps neighbours, not lengths."),
         ],
     ),
 ]

@@ -17,7 +17,7 @@ def moving_average(mean: Sequence[Tensor], now: Sequence[Tensor], decay: float, 
     """
     if not 0 <= number(decay, "moving_average: decay") < 1:
         raise ValueError(f"moving_average: decay must be at least 0 and below 1, got {decay:g}.")
-    whole(step, "moving_average: step")
+    whole(step, "moving_average: step", 0)
     if [m.shape for m in mean] != [theta.shape for theta in now]:
         raise ValueError("moving_average: mean and now must be tensors of the same shapes.")
     b = min(decay, (1 + step) / (10 + step))

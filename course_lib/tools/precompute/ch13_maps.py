@@ -1,9 +1,10 @@
 """t-SNE, UMAP and Isomap of the digits: where a point lands that leaves the data (chapter 13).
 
 Eight random sets of 600 digits are mapped to the plane. Then 100 other digits are moved off the data by noise of
-standard deviation 0, .5 and 2, and put into the map by `transform`, where there is one. Stored: how far each lands from the nearest mapped digit, in units of the map's median distance between neighbours; beside it the
-residual of the nearest neighbours in 64 dimensions, which is a distance. The rule, written before any run: the map
-tells off from on if the mean landing distance at 2 exceeds that at 0 by more than half, one-sided 1 % over the sets.
+standard deviation 0, .5 and 2, and put into the map by `transform`, where there is one. Stored: how far each lands from
+the nearest mapped digit, in units of the map's median distance between neighbours; beside it the residual of the
+nearest neighbours in 64 dimensions, which is a distance. The rule, written before any run: the map tells
+off from on if the mean landing distance at 2 exceeds that at 0 by more than half, one-sided 1 % over the sets.
 
 Needs scikit-learn and umap-learn: pip install scikit-learn umap-learn. About three minutes on one core.
 """
