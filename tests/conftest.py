@@ -16,6 +16,42 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture(scope="module")
+def address():
+    """The built site, served on this machine."""
+    from browsing import built, serve
+
+    server = serve(built())
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium without a window."""
+    from playwright.sync_api import sync_playwright
+
+    from course_lib.tools.environment import find_browser
+
+    path = find_browser()
+    if path is None:
+        pytest.fail("No Chromium was found: install it, or run make test, which says how.", pytrace=False)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser, address):
+    """A tab on the built site."""
+    from browsing import Tab
+
+    tab = Tab(browser, address)
+    yield tab
+    tab.page.context.close()
+
+
 @pytest.fixture
 def g() -> torch.Generator:
     """A seeded generator."""

@@ -73,6 +73,18 @@ def test_files_of_the_root_are_taken_in_without_their_title(filled, tmp_path):
     assert filled("# Title\n\n{{ changelog }}\n") == "# Title\n\n## 0.1.0\n\nnews\n"
 
 
+def test_scripts_of_stored_results_say_what_they_make_and_how_long_that_takes(filled, tmp_path):
+    """From their docstrings; a script that does not say its time is refused."""
+    scripts = tmp_path / "course_lib" / "tools" / "precompute"
+    scripts.mkdir(parents=True)
+    (scripts / "ch04_ring.py").write_text('"""Rings: all of them.\n\nResumable. About two minutes\non one core.\n"""')
+    row = "| `course precompute ch04_ring` | Rings: all of them | About two minutes on one core |"
+    assert filled("{{ stored }}").splitlines()[2:] == [row]
+    (scripts / "ch05_more.py").write_text('"""More rings. Quick."""')
+    with pytest.raises(BuildError, match=r"ch05_more.py.*must say how long"):
+        filled("{{ stored }}")
+
+
 def test_an_unknown_name_is_a_sentence_with_its_line(filled):
     with pytest.raises(BuildError, match=r"page\.md:3: \{\{ repo \}\} is unknown: use one of branch, "):
         filled("# Title\n\n{{ repo }}\n")

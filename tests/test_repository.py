@@ -43,9 +43,13 @@ ARROWS = {
     "seedselect": {"denoisers", "samplers"},
     "claims": {"metrics", "verdicts"},
     "verdicts": {"metrics"},
+    "evaluations": {"claims"},
     "features": {"models", "world"},
     "world": {"shapes"},
     "models": {"weights"},
+    "unet": {"denoisers"},
+    "small_pictures": {"claims", "world"},
+    "fit": {"small_pictures", "world"},
 }
 COMMON = {"checks", "devices"}  # leaves that every module may use
 FENCES = {
@@ -270,7 +274,8 @@ def test_no_machine_paths_and_no_package_index_but_pytorchs():
 
 
 def test_size():
-    vendored = [p for p in (ROOT / "book/_static/vendor").rglob("*") if p.is_file()]
+    folders = (ROOT / "book/_static/vendor", ROOT / "tests/vendor")
+    vendored = [p for folder in folders for p in folder.rglob("*") if p.is_file()]
     weights = named("*.safetensors", "*.npz", "*.pt", "*.bin", "course_lib/results/*", "course_lib/tiny/*")
     assert sum(path.stat().st_size for path in {*weights, *vendored}) < 30e6
     for path in files():
@@ -278,10 +283,12 @@ def test_size():
 
 
 def test_vendored_scripts_are_what_they_were():
-    from course_lib.tools.vendor import VENDOR, checksums
+    from course_lib.tools.vendor import FOR_TESTS, VENDOR, checksums
 
-    assert (VENDOR / "SHA256SUMS").read_text() == checksums(VENDOR)
+    for folder in (VENDOR, FOR_TESTS):
+        assert (folder / "SHA256SUMS").read_text() == checksums(folder)
     assert {path.parent.name for path in VENDOR.rglob("LICENSE")} == {"mathjax", "widgets"}
+    assert {path.parent.name for path in FOR_TESTS.rglob("LICENSE")} == {"axe"}
 
 
 def test_stored_results_have_checksums():

@@ -2,22 +2,17 @@
 
 import functools
 import gzip
-import http.server
 import json
 import re
-import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from playwright.sync_api import sync_playwright
+from browsing import ROOT, SITE, built
 
 from course_lib.tools.build.project import Project
-from course_lib.tools.environment import find_browser
 
-ROOT = Path(__file__).resolve().parents[1]
-SITE = ROOT / "_build" / "html"
 PROJECT = Project(ROOT)
 PAGES = PROJECT.toc
 CHAPTERS = [page for page in PAGES if re.match(r"book/\d\d_", page)]
@@ -56,77 +51,6 @@ SPEECHLESS = """() => [...document.querySelectorAll('article img')]
     return !(i.closest('.animation, .jupyter-widgets, .widget-box') && next && next.matches('.visually-hidden')
              && next.textContent.trim()); })
   .map(i => i.outerHTML.slice(0, 120))"""
-
-
-def built() -> Path:
-    """The site's folder; a test without it fails and says what to do."""
-    if not (SITE / "index.html").is_file():
-        pytest.fail("There is no site in _build/html to be tested: run make book first.", pytrace=False)
-    return SITE
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def address():
-    """The site, served on this machine."""
-    handler = functools.partial(Quiet, directory=str(built()))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = find_browser()
-    if path is None:
-        pytest.fail("No Chromium was found: install it, or run make test, which says how.", pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
-class Tab:
-    """A browser's tab that notes requests to other servers and errors, and can reach this machine only."""
-
-    def __init__(self, browser, address: str, width: int = 1280):
-        self.address, self.outside, self.errors = address, [], []
-        self.page = browser.new_context(viewport={"width": width, "height": 900}).new_page()
-        self.page.route("**/*", self.pass_or_block)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-
-    def pass_or_block(self, route):
-        url = route.request.url
-        if url.startswith((self.address, "data:", "blob:")):
-            return route.continue_()
-        self.outside.append(url)
-        return route.abort()
-
-    def open(self, name: str):
-        """Goes to a page and waits until its formulas are set."""
-        self.page.goto(f"{self.address}/{name}", wait_until="load", timeout=120_000)  # a busy machine is no fault
-        self.page.evaluate("async () => { if (window.MathJax) await MathJax.startup.promise; }")
-        return self.page
-
-    def dark(self, on: bool = True):
-        name = "dark" if on else "light"
-        self.page.evaluate(f"document.documentElement.dataset.theme = document.documentElement.dataset.mode = '{name}'")
-
-    def wide(self, width: int):
-        self.page.set_viewport_size({"width": width, "height": 900})
-
-
-@pytest.fixture
-def tab(browser, address):
-    tab = Tab(browser, address)
-    yield tab
-    tab.page.context.close()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -201,20 +125,69 @@ def test_equations_are_set_numbered_and_linked(tab, name):
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_quiz_answers_a_click(tab, name):
+def test_quiz_answers_a_person_and_the_progress_knows(tab, name):
     page = tab.open(f"{name}.html")
-    quizzes = page.locator(".course-quiz .Quiz")
-    assert 3 <= quizzes.count() <= 5
-    for quiz in quizzes.all():
-        feedback = quiz.locator(".Feedback")
-        assert feedback.inner_text().strip() == ""
-        if quiz.locator("input[type=text], input[type=number]").count():
-            quiz.locator("input").fill("123456")
-            quiz.locator("input").press("Enter")
+    forms = page.locator(".quiz form").all()
+    assert 3 <= len(forms) <= 5
+    for form in forms:
+        told = form.locator("[role=status]")
+        if form.locator("input[type=text]").count():
+            form.locator("input").fill("123456")
+            form.locator("input").press("Enter")
         else:
-            quiz.locator(".MCButton, label").first.click()
-        assert re.match(r"(Not c|C)orrect\. \S", feedback.inner_text())
+            form.locator("input").last.focus()
+            page.keyboard.press("Space")
+            page.keyboard.press("ArrowUp")
+            assert told.inner_text() == ""
+            page.keyboard.press("Tab")
+            form.locator("label").first.click()
+            form.get_by_role("button", name="Check").click()
+        assert re.match(r"(Not c|C)orrect\. \S", told.inner_text())
+    number = int(name[5:7])
+    tab.open("book/progress.html")
+    assert page.locator(f"tr[data-chapter='{number}'] td").all_inner_texts()[1:3] == [str(len(forms))] * 2
+    assert page.locator("tbody tr").count() == len(CHAPTERS)
+    assert tab.outside == []
     assert tab.errors == []
+
+
+FOLDS = "article div.cell.tag_folded > details"
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_ideas_come_before_code(tab, name):
+    """Imports, checks, claims, figures and printing are folded; what they show is not; a key opens them."""
+    page = tab.open(f"{name}.html")
+    open_code = page.evaluate(
+        "[...document.querySelectorAll('article pre')].filter(e => e.checkVisibility()).map(e => e.innerText)"
+    )
+    assert open_code
+    folded = r"^(import |from \S+ import )|^(print|check|effect|identity)\(|\bplt\.show\("
+    assert [code for code in open_code if re.search(folded, code, re.MULTILINE)] == []
+    folds = page.locator(FOLDS)
+    names = {fold.locator("summary").inner_text().strip() for fold in folds.all()}
+    assert names >= {f"Show code: {does}" for does in ("imports", "check", "claim", "figure", "numbers")}
+    assert not page.locator("summary[aria-label]").count()
+    first = folds.first
+    first.locator("summary").focus()
+    for visible in (True, False):
+        page.keyboard.press("Enter")
+        assert first.locator("pre").is_visible() == visible
+    for result in page.locator(":is(.claim, .claim-small, table.printed)").all():
+        assert result.is_visible() or result.locator("xpath=ancestor::details").count()
+    assert not page.locator(".cell_output .text_plain", has_text=re.compile(r"^\s*Claim \d+\.\d+\. ")).count()
+
+
+def test_printed_tables_have_headers(tab):
+    page = tab.open("book/04_repulsion.html")
+    tables = page.locator("table.printed").all()
+    assert len(tables) >= 15
+    for table in tables:
+        columns = table.locator("thead th").count()
+        assert columns >= 2
+        assert table.locator("tbody tr").count() == table.locator("tbody th[scope=row]").count() >= 1
+        assert table.locator("thead tr > *").count() == table.locator("tbody tr").first.locator("> *").count()
+    assert page.locator("table.printed caption").count() == 1
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

@@ -1,6 +1,6 @@
-"""Fetches the scripts that the site carries with it, so that it works without any other server.
+"""Fetches the scripts that the site carries with it, so that it works without any other server, and the tests' own.
 
-Run `python -m course_lib.tools.vendor` (needs npm) to make book/_static/vendor/ again after a version below changes.
+Run `python -m course_lib.tools.vendor` (needs npm) to make the two folders again after a version below changes.
 """
 
 import hashlib
@@ -10,7 +10,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-VENDOR = Path(__file__).resolve().parents[2] / "book" / "_static" / "vendor"
+ROOT = Path(__file__).resolve().parents[2]
+VENDOR = ROOT / "book" / "_static" / "vendor"
+FOR_TESTS = ROOT / "tests" / "vendor"
 PACKAGES = {  # package: (folder, what of it, where that begins)
     "mathjax@3.2.2": (
         "mathjax",
@@ -29,6 +31,7 @@ PACKAGES = {  # package: (folder, what of it, where that begins)
         "dist",
     ),
 }
+TEST_PACKAGES = {"axe-core@4.10.2": ("axe", ["LICENSE", "LICENSE-3RD-PARTY.txt", "axe.min.js"], ".")}
 
 
 def fetch(package, scratch):
@@ -54,13 +57,15 @@ def checksums(folder):
     return "".join(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(folder).as_posix()}\n" for p in files)
 
 
-def main():
-    shutil.rmtree(VENDOR, ignore_errors=True)
-    for package, (name, patterns, begins) in PACKAGES.items():
+def make(folder, packages):
+    """Fills a folder with these packages, and with their checksums."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for package, (name, patterns, begins) in packages.items():
         with tempfile.TemporaryDirectory() as scratch:
-            copy(fetch(package, Path(scratch)), patterns, begins, VENDOR / name)
-    (VENDOR / "SHA256SUMS").write_text(checksums(VENDOR))
+            copy(fetch(package, Path(scratch)), patterns, begins, folder / name)
+    (folder / "SHA256SUMS").write_text(checksums(folder))
 
 
 if __name__ == "__main__":
-    main()
+    make(VENDOR, PACKAGES)
+    make(FOR_TESTS, TEST_PACKAGES)

@@ -1,13 +1,16 @@
 """Pages that are no chapters: {{ placeholders }} filled with what the builder knows."""
 
+import ast
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from course_lib.tools.build.masters import BuildError, Master, Problem, Text, walk
 from course_lib.tools.build.project import Project
+from course_lib.tools.build.quiz_page import progress
 
 PACE = 200  # words that are read in a minute
+COST = re.compile(r"(minute|hour)s?\b.*\b(one|two)( idle)? cores?\b")
 PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
 
 
@@ -22,9 +25,11 @@ def fill(path: Path, project: Project, masters: list[Master], minutes: Mapping[s
         "chapters": lambda: chapters(project, masters, minutes),
         "cards": lambda: cards(project, masters),
         "exercises": lambda: exercises(project, masters),
+        "progress": lambda: progress(project, masters),
         "rubrics": lambda: rubrics(project, masters),
         "changelog": lambda: body(project, "CHANGELOG.md"),
         "contributing": lambda: body(project, "CONTRIBUTING.md"),
+        "stored": lambda: stored(project.root / "course_lib" / "tools" / "precompute"),
     }
     for found in PLACEHOLDER.finditer(text):
         if found[1] not in values:
@@ -32,6 +37,18 @@ def fill(path: Path, project: Project, masters: list[Master], minutes: Mapping[s
             known = ", ".join(sorted(values))
             raise BuildError(Problem(project.shown(path), line, f"{found[0]} is unknown: use one of {known}."))
     return PLACEHOLDER.sub(lambda found: values[found[1]](), text)
+
+
+def stored(scripts: Path) -> str:
+    """One row a script of a stored result: what it makes, and how long that takes, both from its docstring."""
+    rows = []
+    for path in sorted(scripts.glob("ch*.py")):
+        text = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+        time = [part.strip() for part in re.split(r"\.(?= |$)", text) if COST.search(part)]
+        if not time:
+            raise BuildError(Problem(path.name, 1, "the docstring must say how long the script takes on one core."))
+        rows.append([f"`course precompute {path.stem}`", re.split(r"\. |\.$", text)[0], time[-1]])
+    return table(["command", "what it makes", "time"], rows)
 
 
 def body(project: Project, name: str) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from course_lib.tools.build.access import make_accessible
+from course_lib.tools.build.anchors import make_anchors
 from course_lib.tools.build.execute import Run
 from course_lib.tools.build.lean import make_lean
 from course_lib.tools.build.ledger import claims_of, ledger
@@ -18,6 +20,7 @@ from course_lib.tools.build.masters import BuildError, Master, Problem
 from course_lib.tools.build.pages import Page, site_text
 from course_lib.tools.build.plain_pages import fill
 from course_lib.tools.build.project import Names, Project, equation_number
+from course_lib.tools.build.searching import make_search
 
 FOLDERS = ("notebooks", "solutions")
 LEDGER = re.compile(r"^```\{ledger\}\s*^```\s*$", re.MULTILINE)
@@ -35,9 +38,21 @@ def build_site(project: Project, chapters: list[Master], names: Names, runs: dic
     files = staged_files(project, pages, lambda path: plain_page(project, chapters, minutes, path, ledger(entries)))
     synchronise(stage, files)
     jupyter_book(project, stage, chapters, pages)
-    make_lean(project.root / "_build" / "html")
+    finish(project)
     verify(project, chapters, names)
     return project.root / "_build" / "html" / "index.html"
+
+
+def finish(project: Project) -> None:
+    """What is done to pages that Sphinx has written; what is done already stays as it is."""
+    folder = project.root / "_build" / "html"
+    # Sphinx forgets a changed script or style where no page changed.
+    if (static := project.root / "book" / "_static").is_dir():
+        shutil.copytree(static, folder / "_static", dirs_exist_ok=True)
+    make_lean(folder)
+    make_accessible(folder)
+    make_anchors(folder)
+    make_search(folder, project.toc)
 
 
 def plain_page(project: Project, chapters: list[Master], minutes: dict, path: Path, ledger_text: str) -> bytes:

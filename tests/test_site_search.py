@@ -1,0 +1,126 @@
+"""The search of the site: sections are found by words of their text, and little is loaded for it."""
+
+import re
+
+import pytest
+from browsing import SITE, Tab, serve
+
+from course_lib.tools.build.searching import indexed, spoken
+
+FIELD = ".bd-search-container input[type=search]"
+
+
+class Meter:
+    """Adds up what a page loads from now on."""
+
+    def __init__(self, page):
+        self.bytes = 0
+        page.on("response", self.add)
+
+    def add(self, response):
+        self.bytes += len(response.body())
+
+
+def found(page) -> list[dict]:
+    """The sections that the search page lists."""
+    page.wait_for_selector("#search-results ul.search li li a")
+    return page.locator("#search-results ul.search li li a").evaluate_all(
+        "links => links.map(a => ({ path: a.pathname, hash: a.hash }))"
+    )
+
+
+def test_typing_a_word_lists_sections_and_loads_little(tab):
+    meter = Meter(tab.page)
+    page = tab.open("search.html")
+    page.locator(FIELD).press_sequentially("guidance")
+    sections = found(page)
+    page.wait_for_load_state("networkidle")
+    assert len(sections) >= 5
+    assert all(one["path"].startswith("/book/") and len(one["hash"]) > 1 for one in sections)
+    assert any(one["path"] == "/book/02_learning_a_score.html" for one in sections)
+    assert tab.page.locator("#search-results mark").count() >= 5
+    assert re.match(r"Found on \d+ pages: guidance", page.locator("#search-results [role=status]").inner_text())
+    assert tab.outside == []
+    assert tab.errors == []
+    after = meter.bytes - sum(meter_of_page(tab))
+    assert 0 < after < 500_000
+
+
+def meter_of_page(tab) -> list[int]:
+    """What the page loads whatever is asked: the theme's styles, scripts and fonts."""
+    other = Tab(tab.page.context.browser, tab.address)
+    meter = Meter(other.page)
+    other.page.route("**/pagefind/**", lambda route: route.abort())
+    other.open("search.html").wait_for_load_state("networkidle")
+    other.page.context.close()
+    return [meter.bytes]
+
+
+def test_a_section_that_was_found_is_there(tab):
+    page = tab.open("search.html?q=bandwidth")
+    for one in found(page):
+        text = (SITE / one["path"].lstrip("/")).read_text("utf-8")
+        assert f'id="{one["hash"][1:]}"' in text
+
+
+def test_a_click_leads_to_the_section(tab):
+    page = tab.open("search.html?q=median%20bandwidth")
+    found(page)
+    link = page.locator("#search-results ul.search li li a").first
+    title = link.inner_text()
+    link.click()
+    page.wait_for_load_state("load")
+    heading = page.locator(f"section[id='{page.evaluate('location.hash.slice(1)')}']").locator("h1, h2, h3, h4").first
+    assert title.strip() in heading.inner_text()
+
+
+def test_nothing_found_is_said(tab):
+    page = tab.open("search.html?q=日本")
+    page.wait_for_function("/0 pages/.test(document.querySelector('#search-results').innerText)")
+
+
+def test_more_pages_come_when_asked_for(tab):
+    page = tab.open("search.html?q=noise")
+    found(page)
+    before = page.locator("#search-results ul.search > li").count()
+    page.locator("#search-results button").press("Enter")
+    page.wait_for_function(f"document.querySelectorAll('#search-results ul.search > li').length > {before}")
+
+
+def test_the_search_works_in_a_folder_of_a_server(browser, tmp_path):
+    """As where the site is published: below the name of its repository."""
+    (tmp_path / "course").symlink_to(SITE)
+    server = serve(tmp_path)
+    tab = Tab(browser, f"http://127.0.0.1:{server.server_address[1]}")
+    assert all(one["path"].startswith("/course/book/") for one in found(tab.open("course/search.html?q=guidance")))
+    tab.page.context.close()
+    server.shutdown()
+
+
+def test_opened_as_a_file_the_search_finds_pages(browser):
+    page = browser.new_context().new_page()
+    page.goto(f"{SITE.as_uri()}/search.html?q=guidance")
+    page.wait_for_selector("#search-results ul.search li a")
+    links = page.locator("#search-results ul.search li a").evaluate_all("all => all.map(a => a.href)")
+    assert any(link.startswith(f"{SITE.as_uri()}/book/") for link in links)
+    page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("page", "wanted"),
+    [
+        ('<section id="a">\n<h2>A</h2>', '<section>\n<h2 id="a">A</h2>'),
+        (
+            '<section class="x" id="a">\n<span id="b"></span><h1>A',
+            '<section class="x">\n<span id="b"></span><h1 id="a">A',
+        ),
+        (r'<span class="math notranslate nohighlight">\(\sigma_{t}\)</span>', "sigma_t"),
+        ('<div class="math notranslate nohighlight" id="e">\n\\[x = 1\\]</div>', ""),
+    ],
+)
+def test_headings_get_their_anchor_and_formulas_their_words(page, wanted):
+    assert indexed(page) == wanted
+
+
+def test_formulas_are_read_without_signs():
+    assert spoken(r"\(p(x_t) &lt; \tfrac{1}{2}\)") == "p(x_t) &lt; tfrac12"
