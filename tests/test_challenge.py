@@ -211,7 +211,7 @@ def test_calls_are_counted_by_rows_and_ways_back():
         D(x.clone().requires_grad_(), 1.0).sum().backward()
     assert budget.spent == 4 + 4 + 8
     D(x, 1.0)
-    with pytest.raises(Overspent, match="20 calls is spent: 20 made, 1 more"):
+    with pytest.raises(Overspent, match="20 calls is spent: 20 were made, 1 more"):
         D(x[:1], 1.0)
     assert budget.spent == 20
 

@@ -50,6 +50,7 @@ ARROWS = {
     "unet": {"denoisers"},
     "small_pictures": {"claims", "world"},
     "fit": {"small_pictures", "world"},
+    "challenge": {"denoisers", "features", "metrics", "world"},
 }
 COMMON = {"checks", "devices"}  # leaves that every module may use
 FENCES = {

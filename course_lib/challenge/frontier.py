@@ -12,7 +12,7 @@ from course_lib.metrics import Estimate
 
 @typed
 def volume(points: Tensor) -> float:
-    """Area of [0, 1]**2 that some point is at least as far as in both numbers (16.4), (S, 2) -> a number.
+    """Area of [0, 1]**2 that some point is at least as far as in both numbers (16.6), (S, 2) -> a number.
 
     Raises ValueError for a point outside the square.
     """
@@ -28,7 +28,7 @@ def volume(points: Tensor) -> float:
 
 @typed
 def pseudovalues(groups: Tensor, statistic: Callable[[Tensor], float]) -> Tensor:
-    """G repeats of a statistic of a mean over G groups, G t(mean) - (G - 1) t(mean without g) (16.5), -> (G,) float64.
+    """G repeats of a statistic of a mean over G groups, G t(mean) - (G - 1) t(mean without g) (16.7), -> (G,) float64.
 
     Their mean and error are the jackknife's. Raises ValueError for fewer than two groups. Source: Tukey (1958).
     """
@@ -69,7 +69,7 @@ class Comparison(NamedTuple):
 
 @typed
 def stands_above(entry: Tensor, base: Tensor) -> Comparison:
-    """Whether scores (G, S, 3) beat others of the same groups: a larger volume, fit and quality not lower (16.6).
+    """Whether scores (G, S, 3) beat others of the same groups: a larger volume, fit and quality not lower (16.8).
 
     Student's t on paired differences, one-sided 1 %. Raises ValueError for other shapes and fewer than eight groups.
     """

@@ -122,7 +122,7 @@ class Round:
                 if not isinstance(x, Tensor) or x.shape[1:] != self.x.shape[1:]:
                     got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
                     raise ValueError(f"x must be latents (N, {', '.join(map(str, self.x.shape[1:]))}), got {got}.")
-                return shown(x.float(), sigma)
+                return shown(x.float(), sigma).to(x.device)  # a method and its starts live on the CPU
 
             return denoiser
 
