@@ -27,6 +27,7 @@ memory            how many pictures go through a network at once
 plots             figures from arrays
 verdicts          when an effect is shown: Student's t over independent repeats
 claims            claims with baseline, control and verdict; stored results
+evaluations       runs of `course evaluate` that somebody has stored, with their card and date
 exercises         declarations of the exercises; check, fallback and quiz
 tools             what maintainers and instructors run: the command `course`
 """

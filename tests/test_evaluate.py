@@ -337,7 +337,7 @@ def test_the_page_needs_nothing_else_and_fits_everywhere(whole):
     assert "seconds a picture" in (whole / "times/costs.html").read_text()
 
 
-@pytest.mark.parametrize("name", ["thesis", "strips", "tiny", "tiny-1000"])
+@pytest.mark.parametrize("name", ["thesis", "afternoon", "strips", "tiny", "tiny-1000"])
 def test_a_shipped_protocol_makes_every_picture_once(name):
     read = protocol.read(name)
     for one, prompt in itertools.product(read.sets, read.prompts):
@@ -356,6 +356,10 @@ def test_the_thesis_protocol_is_the_thesis():
     assert read.wording("a tree", own["maximum"].prompt, 51) == "a tree, by Vincent Van Gogh"
     assert {one.alpha for one in read.sets if one.method == "repulsion"} == {1000}
     assert len(own) == 9
+    short = protocol.read("afternoon")
+    assert set(short.artists) < set(read.artists)
+    assert short.prompts.items() < read.prompts.items()
+    assert (short.pictures, short.steps, short.w, short.spacing) == (200, read.steps, read.w, read.spacing)
     strips = protocol.read("strips")
     first = [one.alpha for one in strips.sets if one.feature == "latent"]
     assert first == [0, 50, 100, 200, 300, 400, 500, 800, 1000, 2000]
@@ -396,7 +400,10 @@ def test_a_protocol_that_cannot_be_used_is_one_sentence(case, tmp_path, capsys):
 
 def test_an_unknown_protocol_names_those_that_ship(tmp_path, capsys):
     assert evaluate("thsis", tmp_path / "out") == 1
-    assert "there is no protocol thsis; name one of strips, thesis, tiny, tiny-1000, or a" in capsys.readouterr().err
+    assert (
+        "there is no protocol thsis; name one of afternoon, strips, thesis, tiny, tiny-1000, or a"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_model_that_is_not_here_says_how_to_get_it(tmp_path, capsys, monkeypatch):

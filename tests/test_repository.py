@@ -43,6 +43,7 @@ ARROWS = {
     "seedselect": {"denoisers", "samplers"},
     "claims": {"metrics", "verdicts"},
     "verdicts": {"metrics"},
+    "evaluations": {"claims"},
     "features": {"models", "world"},
     "world": {"shapes"},
     "models": {"weights"},

@@ -92,7 +92,9 @@ def add_style_arguments(style: argparse.ArgumentParser) -> None:
 
 def add_evaluate_arguments(evaluate: argparse.ArgumentParser) -> None:
     """What `course evaluate` can be told."""
-    evaluate.add_argument("protocol", metavar="PROTOCOL", help="thesis, strips, tiny, tiny-1000, or a file of your own")
+    known = "thesis, afternoon, strips, tiny, tiny-1000"
+    evaluate.add_argument("protocol", metavar="PROTOCOL", nargs="?", help=f"{known}, or a file of your own")
+    evaluate.add_argument("--store", type=Path, metavar="FOLDER", help="keep a finished run for the chapters to show")
     evaluate.add_argument("--out", type=Path, help="the run's folder, taken up again (default: evaluation/PROTOCOL)")
     evaluate.add_argument("--device", help="cuda, cuda:1, cpu, mps (default: a GPU where there is one)")
     evaluate.add_argument("--chunk", type=int, help="pictures at once in a network (default: what fits; then kept)")

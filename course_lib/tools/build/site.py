@@ -12,6 +12,7 @@ import nbformat
 import yaml
 
 from course_lib.tools.build.access import make_accessible
+from course_lib.tools.build.anchors import make_anchors
 from course_lib.tools.build.execute import Run
 from course_lib.tools.build.lean import make_lean
 from course_lib.tools.build.ledger import claims_of, ledger
@@ -46,9 +47,11 @@ def finish(project: Project) -> None:
     """What is done to pages that Sphinx has written; what is done already stays as it is."""
     folder = project.root / "_build" / "html"
     # Sphinx forgets a changed script or style where no page changed.
-    shutil.copytree(project.root / "book" / "_static", folder / "_static", dirs_exist_ok=True)
+    if (static := project.root / "book" / "_static").is_dir():
+        shutil.copytree(static, folder / "_static", dirs_exist_ok=True)
     make_lean(folder)
     make_accessible(folder)
+    make_anchors(folder)
     make_search(folder, project.toc)
 
 

@@ -1,4 +1,4 @@
-"""`course evaluate PROTOCOL`: make what is missing of a protocol's pictures, then the page."""
+"""`course evaluate PROTOCOL`: make what is missing of a protocol's pictures, then the page; --store keeps a run."""
 
 import argparse
 import dataclasses
@@ -15,12 +15,18 @@ from course_lib.tools.evaluate.folder import Folder, plan
 from course_lib.tools.evaluate.methods import method
 from course_lib.tools.evaluate.protocol import Protocol, read
 from course_lib.tools.evaluate.run import Reader, make, run
+from course_lib.tools.evaluate.store import store
 
 
 def main(parsed: argparse.Namespace) -> int:
     """Run, or go on with, a protocol; the value is the exit status, 1 after one sentence that says what stopped it."""
     try:
-        evaluate(parsed)
+        if parsed.store:
+            print(store(parsed.store, parsed.protocol), flush=True)
+        elif parsed.protocol is None:
+            raise ValueError("name a protocol, or a finished run's folder with --store FOLDER.")
+        else:
+            evaluate(parsed)
     except (ValueError, FileNotFoundError, FloatingPointError) as error:
         return _stopped(str(error))
     except torch.cuda.OutOfMemoryError:

@@ -144,6 +144,7 @@ def log(path: Path, rank: int, shard: Shard, seconds: float, device: torch.devic
         "seconds": round(seconds, 3),
         "peak bytes": peak(device),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     times = path / "times"
     times.mkdir(exist_ok=True)
