@@ -15,9 +15,10 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 
+from course_lib.denoisers import interval
 from course_lib.features import RandomCNN, channel_mean, decoded, rule_of_thirds
-from course_lib.guidance import Repulsion, guided, spell
-from course_lib.seeds import Noise
+from course_lib.guidance import Repulsion, flatten, guided, spell
+from course_lib.seeds import Noise, coupled
 from course_lib.seedselect import sampler, seedselect
 from course_lib.stable_diffusion import StableDiffusion
 from course_lib.tools import budget
@@ -105,6 +106,29 @@ class Benchmark:
         apart = timed("SPELL", lambda: self.generate(method=lambda D: spell(D, 2 * plain)))
         self.say(f"spread against {plain:.4g}", spread(apart) > plain, spread(apart))
 
+    def strips(self) -> None:
+        """What chapter 14 calls beyond that: forces on x in the thesis' units, noise, levels and weights."""
+        last = self.sd.pipe.scheduler.config.num_train_timesteps - 1
+        levels = torch.cat([self.sd.sigma_at(torch.linspace(last, 0, LEVELS)), torch.zeros(1, dtype=torch.float64)])
+        before = self.run(self.noise, levels)
+        for name, feature in (("latents", flatten), ("thirds", rule_of_thirds), ("channels", channel_mean)):
+            pushed = timed(f"repulsion of {name} on x, alpha 1000", lambda feature=feature: self.run(
+                self.noise, levels, lambda D: guided(D, Repulsion(1000.0, features=feature))
+            ))  # fmt: skip
+            self.say(f"spread against {spread(before):.4g}", spread(pushed) > spread(before), spread(pushed))
+        apart = timed("coupled noise", lambda: self.run(coupled(self.noise), levels))
+        self.say("largest change of latents", largest(apart, before) > 0, largest(apart, before))
+        weighted = timed("interval guidance", lambda: self.run(self.noise, levels, w=interval(W, 0.28, 5.42)))
+        self.say("largest change of latents", largest(weighted, before) > 0, largest(weighted, before))
+        pictures = timed("decoding 2 pictures", lambda: self.sd.decode(before, 1))
+        self.say("pixels on a side", pictures.shape[-1] == 8 * self.sd.shape[-1], pictures.shape[-1])
+
+    def run(self, noise: Tensor, levels: Tensor, method=None, w=W) -> Tensor:
+        """Latents at levels of one's own."""
+        return self.sd.generate(
+            self.text, noise=noise, steps=LEVELS, w=w, negative=self.other, method=method, sigmas=levels, decode=False
+        )
+
     def selection(self) -> None:
         """One iteration of SeedSelect through the decoder."""
         run = sampler(self.sd.prompt(self.text, self.other, W), self.sd.levels(LEVELS))
@@ -140,6 +164,7 @@ def main(device: str = "cpu") -> int:
     """Prints a line for each call and each thing that must hold; the value is how many did not."""
     run = Benchmark(torch.device(device))
     run.sampling()
+    run.strips()
     run.selection()
     run.adapter()
     return len(run.failed)

@@ -712,10 +712,6 @@ CERTAIN = Exercise(
             "Being ahead in one number is enough in your answer: whoever beats must be ahead in both.",
         ),
         Wrong(lambda points, errors: ~certain(points, errors), "You marked the beaten rows: the others are asked for."),
-        Wrong(
-            lambda points, errors: undominated(points, errors, 2 * (errors[:, None] ** 2 + errors**2)),
-            "You compared with a variance: take the root.",
-        ),
     ],
 )
 

@@ -133,7 +133,8 @@ class Page:
         blocks = self.master.blocks
         cell = next((b for b in blocks if isinstance(b, Code) and b.exercise == exercise.id), None)
         if cell:
-            self.markdown(f"```python\n{stubbed(cell.source, exercise)}\n```", cell.line)
+            stub = stubbed(cell.source, exercise, self.project.columns)
+            self.markdown(f"```python\n{stub}\n```", cell.line)
         hints = [b for b in blocks if isinstance(b, Directive) and (b.name, b.argument) == ("hint", exercise.id)]
         for number, hint in enumerate(hints, 1):
             self.markdown(fenced("dropdown", f"Hint {number}", {"class-container": "hint"}, self.body(hint)), hint.line)

@@ -84,6 +84,7 @@ def progress(project: Project, masters: list[Master]) -> str:
     names = ("", "chapter", "questions", "answered", "correct")
     header = "".join(f'<th scope="col">{name}</th>' if name else "<td></td>" for name in names)
     table = f'<table class="table"><thead><tr>{header}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    table = f'<div class="table-wrapper">{table}</div>'
     clear = '<button type="button">Clear my answers</button><div role="status"></div>'
     element = f'<div class="quiz-progress"><noscript><p>This page needs JavaScript.</p></noscript>{table}{clear}</div>'
     return f"```{{raw}} html\n{element}\n```"
