@@ -11,10 +11,13 @@ seedselect        SeedSelect: gradients through the sampler choose a seed
 metrics           modes, effective numbers, Frechet and kernel distances, neighbours, similarities, standard errors
 training          the denoising loss, the training loop also in half precision, adapters and their files
 manifolds         circle, sphere and swiss roll with exact denoiser, distance and sampler
-constraints       steps and weights that keep sampling on the manifold: MPGD, DPS, MCG, CFG++
+constraints       steps and weights that keep sampling on the manifold: MPGD, DPS, MCG, CFG++, editing
 penalties         differentiable distances to the data, and how they fail
 dimension         intrinsic dimension, coding rate
 world             the small image world: factors, a differentiable renderer, captions
+small_pictures    handwritten digits of 8 x 8, and a plain world of 12 x 12
+fit               exact distance to the plain world, by going downhill in its renderer
+unet              a small UNet, made of the parts that chapter 13 builds
 shapes            signed distances to the outlines of the world's shapes
 features          maps from latents and images to features, embeddings, and the oracle
 rivals            a GAN and a VAE in the plane, and a GAN that makes diffusion steps

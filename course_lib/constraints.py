@@ -186,3 +186,13 @@ def mcg(denoiser: Denoiser, y: Tensor, mask: Tensor, scale: Scale = 1.0, step: S
         return step(x, x0, sigma, sigma_next, randn_like) - torch.where(mask, torch.zeros_like(push), push)
 
     return replaced(pushed, y, mask)
+
+
+def edited(denoiser: Denoiser, y: Tensor, mask: Tensor) -> Denoiser:
+    """A denoiser whose estimate is y where the mask is true, and D's elsewhere (13.9): inpainting, to edit a picture.
+
+    Shapes: y (N, *shape) or one particle's, mask of one particle. Unlike `replaced` it needs no noise of its own: the
+    step carries the known part down with the noise it had. Source: Lugmayr et al. (2022), in these coordinates.
+    """
+    _known(y, mask, "edited", denoiser=denoiser)
+    return lambda x, sigma: torch.where(mask.to(x.device), y.to(x), denoiser(x, sigma))

@@ -314,6 +314,7 @@ RECIPES = {
     "metrics.linear.root_trace": lambda t: linear.root_trace(t.square, t.square.trace()),
     "metrics.linear.triangle": lambda t: linear.triangle(t.square),
     "metrics.modes.expected_modes": lambda t: metrics.expected_modes((t.share / t.share.sum()), 4),
+    "metrics.modes.modes_covered": lambda t: metrics.modes_covered(t.share, 1000),
     "metrics.modes.modes_hit": lambda t: metrics.modes_hit(t.p, t.q, 0.8),
     "metrics.modes.nearest_mode": lambda t: metrics.nearest_mode(t.p, t.q),
     "metrics.modes.on_mode": lambda t: metrics.on_mode(t.p, t.q, 0.8),

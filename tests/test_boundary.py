@@ -138,6 +138,7 @@ CALLS = {
     "metrics.kid_subsets": {"x": X, "y": Y, "subsets": 2, "size": 3},
     "metrics.nearest_mode": {"x": X, "centres": Y},
     "metrics.on_mode": {"x": X, "centres": Y, "radius": 0.5},
+    "metrics.modes_covered": {"counts": [3.0, 5.0], "N": 8},
     "metrics.modes_hit": {"x": X, "centres": Y, "radius": 0.5},
     "metrics.expected_modes": {"weights": [0.5, 0.5], "N": 3},
     "metrics.precision": {**TWO, "k": 2},

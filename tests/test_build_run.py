@@ -311,7 +311,7 @@ def test_the_page_of_a_chapter_has_all_that_a_reader_needs(built):
         "Solution of 1.1",
         "A secret rubric.",
         'alt="A line."',
-        "questions of 1",
+        "What is twice 2?",
         "on one thread of a CPU",
         "Song",
     ):

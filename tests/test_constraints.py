@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from course_lib.constraints import cfgpp_weight, dps, mcg, mpgd, mpgd_latent, replaced, tangent
+from course_lib.constraints import cfgpp_weight, dps, edited, mcg, mpgd, mpgd_latent, replaced, tangent
 from course_lib.denoisers import GaussianMixture, cfg, jacobian
 from course_lib.manifolds import Circle, Sphere
 from course_lib.samplers import ddim, ddpm, geometric, sample, scaled_linear
@@ -151,3 +151,20 @@ X = torch.zeros(2, 2, dtype=torch.float64)
 def test_bad_input_gets_a_sentence(made, sentence):
     with pytest.raises(ValueError, match=sentence):
         made()
+
+
+def test_an_edited_picture_keeps_what_is_known_and_fits_the_rest():
+    """On the circle, x_1 = .6 is kept to the last bit, and x_2 ends at one of the two points that fit."""
+    y, mask = torch.tensor([0.6, 9.0]).double(), torch.tensor([True, False])
+    start = 5 * torch.randn(400, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = sample(edited(Circle(), y, mask), start, geometric(5.0, 0.01, 100))
+    assert torch.equal(x[:, 0], torch.full((400,), 0.6).double())
+    assert (x[:, 1].abs() - 0.8).abs().mean() < 0.1
+    assert 0.3 < (x[:, 1] > 0).double().mean() < 0.7
+    free = sample(Circle(), start, geometric(5.0, 0.01, 100))
+    assert (free[:, 0] - 0.6).abs().mean() > 0.3
+
+
+def test_editing_needs_a_mask_of_true_and_false():
+    with pytest.raises(ValueError, match="edited: mask must be a tensor of true and false"):
+        edited(Circle(), torch.zeros(2), torch.ones(2))

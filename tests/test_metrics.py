@@ -17,6 +17,7 @@ from course_lib.metrics import (
     hill,
     in_batch_similarity,
     mean_and_error,
+    modes_covered,
     modes_hit,
     nearer_to_training,
     nearest_mode,
@@ -87,6 +88,15 @@ def test_modes_hit_counts_centres_once():
     assert modes_hit(x, centres, 1.0) == 2
     assert modes_hit(x, centres, 0.15) == 2
     assert modes_hit(x[2:3], centres, 1.0) == 0
+
+
+def test_a_mode_is_covered_by_a_share_of_the_samples_and_not_by_one():
+    """At N = 2,000 a hundredth is 20: one sample, or 19, cover nothing; batches are counted row by row."""
+    counts = torch.tensor([[20, 19, 1, 500], [0, 0, 0, 2000]])
+    assert modes_covered(counts, 2000).tolist() == [2, 1]
+    assert modes_covered(counts, 2000, least=0.0005).tolist() == [4, 1]
+    with pytest.raises(ValueError, match="sum to at most N = 100"):
+        modes_covered(counts, 100)
 
 
 def test_expected_modes_are_those_of_counting(g):

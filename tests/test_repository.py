@@ -47,6 +47,10 @@ ARROWS = {
     "features": {"models", "world"},
     "world": {"shapes"},
     "models": {"weights"},
+    "unet": {"denoisers"},
+    "small_pictures": {"claims", "world"},
+    "fit": {"small_pictures", "world"},
+    "challenge": {"denoisers", "features", "metrics", "world"},
 }
 COMMON = {"checks", "devices"}  # leaves that every module may use
 FENCES = {

@@ -125,20 +125,69 @@ def test_equations_are_set_numbered_and_linked(tab, name):
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_quiz_answers_a_click(tab, name):
+def test_quiz_answers_a_person_and_the_progress_knows(tab, name):
     page = tab.open(f"{name}.html")
-    quizzes = page.locator(".course-quiz .Quiz")
-    assert 3 <= quizzes.count() <= 5
-    for quiz in quizzes.all():
-        feedback = quiz.locator(".Feedback")
-        assert feedback.inner_text().strip() == ""
-        if quiz.locator("input[type=text], input[type=number]").count():
-            quiz.locator("input").fill("123456")
-            quiz.locator("input").press("Enter")
+    forms = page.locator(".quiz form").all()
+    assert 3 <= len(forms) <= 5
+    for form in forms:
+        told = form.locator("[role=status]")
+        if form.locator("input[type=text]").count():
+            form.locator("input").fill("123456")
+            form.locator("input").press("Enter")
         else:
-            quiz.locator(".MCButton, label").first.click()
-        assert re.match(r"(Not c|C)orrect\. \S", feedback.inner_text())
+            form.locator("input").last.focus()
+            page.keyboard.press("Space")
+            page.keyboard.press("ArrowUp")
+            assert told.inner_text() == ""
+            page.keyboard.press("Tab")
+            form.locator("label").first.click()
+            form.get_by_role("button", name="Check").click()
+        assert re.match(r"(Not c|C)orrect\. \S", told.inner_text())
+    number = int(name[5:7])
+    tab.open("book/progress.html")
+    assert page.locator(f"tr[data-chapter='{number}'] td").all_inner_texts()[1:3] == [str(len(forms))] * 2
+    assert page.locator("tbody tr").count() >= 12
+    assert tab.outside == []
     assert tab.errors == []
+
+
+FOLDS = "article div.cell.tag_folded > details"
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_ideas_come_before_code(tab, name):
+    """Imports, checks, claims, figures and printing are folded; what they show is not; a key opens them."""
+    page = tab.open(f"{name}.html")
+    open_code = page.evaluate(
+        "[...document.querySelectorAll('article pre')].filter(e => e.checkVisibility()).map(e => e.innerText)"
+    )
+    assert open_code
+    folded = r"^(import |from \S+ import )|^(print|check|effect|identity)\(|\bplt\.show\("
+    assert [code for code in open_code if re.search(folded, code, re.MULTILINE)] == []
+    folds = page.locator(FOLDS)
+    names = {fold.locator("summary").inner_text().strip() for fold in folds.all()}
+    assert names >= {f"Show code: {does}" for does in ("imports", "check", "claim", "figure", "numbers")}
+    assert not page.locator("summary[aria-label]").count()
+    first = folds.first
+    first.locator("summary").focus()
+    for visible in (True, False):
+        page.keyboard.press("Enter")
+        assert first.locator("pre").is_visible() == visible
+    for result in page.locator(":is(.claim, .claim-small, table.printed)").all():
+        assert result.is_visible() or result.locator("xpath=ancestor::details").count()
+    assert not page.locator(".cell_output .text_plain", has_text=re.compile(r"^\s*Claim \d+\.\d+\. ")).count()
+
+
+def test_printed_tables_have_headers(tab):
+    page = tab.open("book/04_repulsion.html")
+    tables = page.locator("table.printed").all()
+    assert len(tables) >= 15
+    for table in tables:
+        columns = table.locator("thead th").count()
+        assert columns >= 2
+        assert table.locator("tbody tr").count() == table.locator("tbody th[scope=row]").count() >= 1
+        assert table.locator("thead tr > *").count() == table.locator("tbody tr").first.locator("> *").count()
+    assert page.locator("table.printed caption").count() == 1
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

@@ -7,6 +7,7 @@ import torch
 
 from course_lib.denoisers import GaussianMixture, IdealDenoiser, MLPDenoiser, ring
 from course_lib.training import add_lora, denoising_loss, epsilon_weight, min_snr, train
+from course_lib.training.average import average_into, moving_average
 
 DOUBLE = torch.float64
 
@@ -249,3 +250,34 @@ def test_loss_does_not_depend_on_the_default_dtype(under_both_dtypes, g):
     assert a == b
     assert a.dtype == DOUBLE
     assert denoising_loss(ring(), x0.float(), sigma.float(), eps.float(), 0.5).dtype == torch.float32
+
+
+def test_the_moving_average_starts_fast_and_ends_at_its_decay():
+    """After the first step it holds 9 / 11 of the new weights, late 1 - decay of them."""
+    mean, now = [torch.zeros(2), torch.zeros(1)], [torch.ones(2), 3 * torch.ones(1)]
+    early, late = moving_average(mean, now, 0.999, 1), moving_average(mean, now, 0.999, 10**6)
+    torch.testing.assert_close(early, [torch.full((2,), 9 / 11), torch.full((1,), 27 / 11)])
+    torch.testing.assert_close(late, [torch.full((2,), 0.001), torch.full((1,), 0.003)])
+    assert mean[0].tolist() == [0, 0]
+
+
+def test_the_average_is_written_into_the_other_network_alone():
+    torch.manual_seed(0)
+    mean, net = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    old, new = mean.weight.detach().clone(), net.weight.detach().clone()
+    average_into(mean, net, 0.5, 100)
+    torch.testing.assert_close(mean.weight.detach(), (old + new) / 2)
+    assert torch.equal(net.weight.detach(), new)
+
+
+@pytest.mark.parametrize(
+    ("ask", "sentence"),
+    [
+        (lambda: moving_average([torch.zeros(2)], [torch.zeros(2)], 1.0, 0), "below 1"),
+        (lambda: moving_average([torch.zeros(2)], [torch.zeros(3)], 0.9, 0), "same shapes"),
+        (lambda: moving_average([torch.zeros(2)], [torch.zeros(2)], 0.9, -1), "step"),
+    ],
+)
+def test_an_average_that_is_none_is_refused(ask, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ask()

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from types import SimpleNamespace
 
+from course_lib.exercises.declare import Question
 from course_lib.tools.build import command
 from course_lib.tools.build.masters import Master
 from course_lib.tools.build.project import Declared, Names, Project, names_of
@@ -119,6 +120,7 @@ CHAPTER = (
     + "```{quiz} 1\n```\n"
 )
 OTHER = front(2, "Other") + "```{math}\n:label: eq-2-1\n\nx = 1\n```\n\nBack to {eq}`eq-1-1` and {ref}`ex-1-1`.\n"
+QUESTION = Question("What is twice 2?", [(4.0, True, "Added to itself.")], "Add 2 to itself.")
 QUIZ = "def quiz(number):\n    print('questions of', number)\n"
 
 EXERCISES = {
@@ -132,7 +134,7 @@ vars(EXERCISES["1.2"]).update(name="", rubric="1 point: says why.", kind="judged
 
 
 def declared(number: int) -> Declared:
-    return Declared(EXERCISES, ["a question"]) if number == 1 else Declared({})
+    return Declared(EXERCISES, [QUESTION]) if number == 1 else Declared({})
 
 
 class Course:

@@ -1040,7 +1040,7 @@ ADVICE = Exercise(
     "class and what happens to the subject. 1 point: it is said which comparison is at equal network calls, and that "
     "prior preservation is compared with the batch of ten. 1 point: the control that keeps another class is used to "
     "say what has to be shown, not merely more pictures. 1 point: at least one statement is marked as not settled by "
-    "three subjects, with its error. 1 point: one sentence says what the small world leaves open for Stable Diffusion, "
+    "eight subjects, with its error. 1 point: one sentence says what the small world leaves open for Stable Diffusion, "
     "and which measurement would settle it.",
 )
 

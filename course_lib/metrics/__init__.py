@@ -10,7 +10,7 @@ from course_lib.metrics.factors import factor_coverage, factor_entropy
 from course_lib.metrics.finite import Extrapolation, frechet_bias, frechet_infinity
 from course_lib.metrics.gaussian import FrechetParts, MaxDiversity, frechet, frechet_parts, max_diversity_distance
 from course_lib.metrics.kernel import kid, kid_subsets
-from course_lib.metrics.modes import expected_modes, modes_hit, nearest_mode, on_mode
+from course_lib.metrics.modes import expected_modes, modes_covered, modes_hit, nearest_mode, on_mode
 from course_lib.metrics.neighbours import (
     PRDC,
     coverage,
@@ -50,6 +50,7 @@ __all__ = [
     "kid_subsets",
     "max_diversity_distance",
     "mean_and_error",
+    "modes_covered",
     "modes_hit",
     "nearer_to_training",
     "nearest_mode",

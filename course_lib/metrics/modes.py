@@ -36,6 +36,19 @@ def modes_hit(x: Tensor, centres: Tensor, radius: float | None = None) -> int:
     return len(nearest.unique())
 
 
+def modes_covered(counts: Tensor, N: int, least: float = 0.01) -> Tensor:
+    """Number of modes that hold at least a share `least` of N samples, their counts (.., M) -> (..,).
+
+    A single sample covers nothing, since garbage hits modes too. Raises ValueError for counts that cannot be of N.
+    """
+    counts = numeric(counts, "modes_covered: counts", torch.float64)
+    whole(N, "modes_covered: N", 1)
+    number(least, "modes_covered: least", above=0)
+    if counts.ndim < 1 or not (counts >= 0).all() or not (counts.sum(-1) <= N).all():
+        raise ValueError(f"modes_covered: counts (.., M) must be >= 0 and sum to at most N = {N}.")
+    return (counts >= least * N).sum(-1)
+
+
 def expected_modes(weights: Tensor, N: int) -> float:
     """Modes that N independent draws hit on average, sum_m 1 - (1 - w_m)**N (3.1), (M,) -> float.
 

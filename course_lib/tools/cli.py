@@ -48,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="make and measure the pictures of a protocol: thesis, tiny, ...")
     add_evaluate_arguments(evaluate)
     evaluate.set_defaults(run=run_evaluate)
+    challenge = commands.add_parser("challenge", help="score a method file on hidden prompts, and write the board")
+    add_challenge_arguments(challenge)
+    challenge.set_defaults(run=run_challenge)
     environment = commands.add_parser("check-env", help="what this machine has of what the course needs")
     environment.set_defaults(run=run_check_env)
     return top
@@ -97,6 +100,17 @@ def add_evaluate_arguments(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--chunk", type=int, help="pictures at once in a network (default: what fits; then kept)")
     evaluate.add_argument("--clip", type=Path, metavar="FOLDER", help="a CLIP model as transformers saves it")
     evaluate.add_argument("--style", type=Path, metavar="FILE", help="a style classifier of `course train-style`")
+
+
+def add_challenge_arguments(challenge: argparse.ArgumentParser) -> None:
+    """What `course challenge` can be told."""
+    challenge.add_argument("methods", type=Path, nargs="*", metavar="METHOD.py", help="files that define `method`")
+    challenge.add_argument("--board", type=Path, metavar="FOLDER", help="all the method files in a folder")
+    challenge.add_argument("--seed", metavar="TERM", help="decides the hidden prompts (default: those of practice)")
+    challenge.add_argument("--out", type=Path, default=Path("challenge"), help="scores and board (default: challenge)")
+    challenge.add_argument("--groups", type=int, default=12, help="prompts, at least 8 (default 12)")
+    challenge.add_argument("--seconds", type=float, default=20.0, help="own computing for a prompt (default 20)")
+    challenge.add_argument("--no-sandbox", action="store_true", help="run the files with your own rights")
 
 
 def add_class_arguments(made: argparse.ArgumentParser) -> None:
@@ -172,6 +186,10 @@ def run_train_style(parsed: argparse.Namespace) -> int:
 
 def run_evaluate(parsed: argparse.Namespace) -> int:
     return run_with_extra("evaluate", "course_lib.tools.evaluate.command", "sd", parsed)
+
+
+def run_challenge(parsed: argparse.Namespace) -> int:
+    return run_with_extra("challenge", "course_lib.tools.challenge.command", "sd", parsed)
 
 
 def run_get(parsed: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from course_lib.tools.build.masters import SOLUTION_BEGIN, SOLUTION_END, Code, Master, Problem
 from course_lib.tools.build.project import Declared
 
-TAGS = {"nbval-check-output", "hide-input", "remove-input", "hide-output"}
+TAGS = {"nbval-check-output", "hide-input", "show-input", "remove-input", "hide-output"}
 PLOTS = re.compile(r"plt\.show\(\)|plots\.(animate|slider)\(")
 CLAIM_BOXES = 6
 

@@ -1,7 +1,8 @@
-"""The ledger: every claim of every chapter, failed ones included, as a table for book/ledger.md."""
+"""The ledger: every claim of every chapter, failed ones included, as a table a chapter for book/ledger.md."""
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
 
 import nbformat
 
@@ -36,13 +37,20 @@ def claims_of(stem: str, notebook: nbformat.NotebookNode) -> list[Entry]:
 
 
 def ledger(entries: list[Entry]) -> str:
-    """The table in MyST Markdown, with the counts over it."""
+    """The tables in MyST Markdown, with the counts over them."""
     if not entries:
         return "No chapter has made a claim yet."
     entries = sorted(entries, key=lambda entry: entry.order)
+    chapters = [list(group) for _, group in groupby(entries, key=lambda entry: entry.order[0])]
+    return "\n\n".join([counts(entries), *map(chapter, chapters)])
+
+
+def chapter(entries: list[Entry]) -> str:
+    """The claims of one chapter under its heading."""
+    first = entries[0]
     rows = [row([f"**{name}**" for name in COLUMNS])] + [row(cells(entry)) for entry in entries]
     table = f"````{{list-table}}\n:header-rows: 1\n:widths: {WIDTHS}\n:class: ledger\n\n" + "\n".join(rows) + "\n````"
-    return f"{counts(entries)}\n\n{table}"
+    return f"## Chapter {first.order[0]}: {first.stem[3:].replace('_', ' ')}\n\n{table}"
 
 
 def counts(entries: list[Entry]) -> str:

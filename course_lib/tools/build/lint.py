@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 
 from course_lib.tools.build.masters import Code, Master, Problem
+from course_lib.tools.build.narrow import narrowed
 from course_lib.tools.build.notebooks import without_hidden_test
 from course_lib.tools.build.project import Project
 
@@ -31,6 +32,7 @@ def lint(project: Project, master: Master, notebooks: dict[str, nbformat.Noteboo
 def ruff(project: Project, folder: Path, *arguments: str) -> str:
     """Ruff's standard output under the project's configuration."""
     config = ["--config", str(project.root / "pyproject.toml")] if (project.root / "pyproject.toml").is_file() else []
+    config += ["--line-length", str(project.columns)]
     command = [sys.executable, "-m", "ruff", *arguments[:1], *config, "--no-cache", *arguments[1:]]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout
 
@@ -62,8 +64,15 @@ def format_master(project: Project, master: Master, complete: nbformat.NotebookN
         path = Path(folder) / f"{master.stem}.ipynb"
         nbformat.write(complete, path)
         ruff(project, path.parent, "check", "--quiet", "--select", "I", "--fix", str(path))
-        ruff(project, path.parent, "format", "--quiet", str(path))
-        done = nbformat.read(path, as_version=4)
+        for _ in range(4):  # what is cut is laid out anew, which may leave another line to be cut
+            ruff(project, path.parent, "format", "--quiet", str(path))
+            done = nbformat.read(path, as_version=4)
+            before = code_cells(done)
+            for cell in (cell for cell in done.cells if cell.cell_type == "code"):
+                cell.source = narrowed(cell.source, project.columns)
+            if code_cells(done) == before:
+                break
+            nbformat.write(done, path)
     sources = [c.source for c in done.cells if c.cell_type == "code" and not re.match("bootstrap$|quiz-", c.id)]
     text = master.path.read_text(encoding="utf-8")
     lines = text.split("\n")

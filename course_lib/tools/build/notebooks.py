@@ -45,13 +45,17 @@ def stub_line(exercise) -> str:
     return f'raise NotImplementedError("Exercise {exercise.id}: {title}{equation}")'
 
 
-def stubbed(source: str, exercise) -> str:
-    """The cell with each marked region replaced by its stub line, at the region's indentation."""
+def stubbed(source: str, exercise, columns: int = 120) -> str:
+    """The cell with each marked region replaced by its stub line, at the region's indentation, as ruff lays it out."""
     kept, inside = [], False
     for line in source.split("\n"):
         if line.strip() == SOLUTION_BEGIN:
             inside = True
-            kept.append(line[: len(line) - len(line.lstrip())] + stub_line(exercise))
+            indent = line[: len(line) - len(line.lstrip())]
+            stub = indent + stub_line(exercise)
+            if len(stub) > columns:
+                stub = stub.replace("(", f"(\n{indent}    ", 1).removesuffix(")") + f"\n{indent})"
+            kept.append(stub)
         elif line.strip() == SOLUTION_END:
             inside = False
         elif not inside:
@@ -185,7 +189,7 @@ class Writer:
     def add_exercise_cell(self, block: Code) -> None:
         exercise = self.exercises[block.exercise]
         name, metadata = f"ex-{dashed(exercise.id)}", marked(exercise)
-        source = stubbed(block.source, exercise) if self.student else block.source
+        source = stubbed(block.source, exercise, self.project.columns) if self.student else block.source
         if not self.student:
             metadata["nbgrader"] = nbgrader(name, grade=False, solution=True)
         tags = [*block.tags, *metadata.pop("tags")]

@@ -2,23 +2,21 @@
 
 import html
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course_lib.tools.build.execute import Run
-from course_lib.tools.build.ledger import CLAIM
+from course_lib.tools.build.folding import Folding
 from course_lib.tools.build.markdown import INLINE, outside_fences, role_parts
 from course_lib.tools.build.masters import Code, Directive, Master, Text, parse_blocks, without_title
 from course_lib.tools.build.notebooks import bootstrap, dashed, heading, stubbed, unmarked
+from course_lib.tools.build.outputs import shown
 from course_lib.tools.build.project import Names, Project, exercise_label
+from course_lib.tools.build.quiz_page import quiz_form
 
 STATIC_IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
-ELSEWHERE = re.compile(
-    r'<link\s+rel="stylesheet"\s+href="https?://[^>]*>'
-)  # matplotlib's; the theme has the same icons
 
 
 def site_text(text: str, chapters: set[str]) -> str:
@@ -55,7 +53,7 @@ class Page:
     names: Names
     run: Run
     cells: list = field(default_factory=list)
-    hints: dict = field(default_factory=dict)
+    folding: Folding = field(default_factory=Folding)
 
     def __post_init__(self):
         self.exercises = self.project.declared(self.master.number).exercises
@@ -95,7 +93,9 @@ class Page:
         elif isinstance(block, Text):
             self.markdown(self.text(block.text), block.line)
         elif block.name == "quiz":
-            self.cell(f"quiz({block.argument})", ["remove-input"], block.line)
+            next(self.executed)
+            form = quiz_form(self.master.number, self.project.declared(self.master.number).quiz)
+            self.markdown(fenced("raw", "html", {}, form), block.line)
         elif block.name == "exercise":
             self.add_exercise(block)
         elif block.name == "solution":
@@ -133,49 +133,44 @@ class Page:
         blocks = self.master.blocks
         cell = next((b for b in blocks if isinstance(b, Code) and b.exercise == exercise.id), None)
         if cell:
-            self.markdown(f"```python\n{stubbed(cell.source, exercise)}\n```", cell.line)
+            stub = stubbed(cell.source, exercise, self.project.columns)
+            self.markdown(f"```python\n{stub}\n```", cell.line)
         hints = [b for b in blocks if isinstance(b, Directive) and (b.name, b.argument) == ("hint", exercise.id)]
         for number, hint in enumerate(hints, 1):
             self.markdown(fenced("dropdown", f"Hint {number}", {"class-container": "hint"}, self.body(hint)), hint.line)
 
     def add_code(self, block: Code) -> None:
-        """A cell with its outputs; a solution is folded, a figure gets its caption and alternative text."""
+        """A cell with its outputs: a solution is folded, and what is no idea; a figure has caption and alternative."""
+        opened, hidden, does = self.folding.split(block)
         if block.exercise:
-            prompt = f"olution of {block.exercise}"
-            prompts = {"code_prompt_show": f"S{prompt}", "code_prompt_hide": f"Hide the s{prompt}"}
-            self.cell(unmarked(block.source), [*block.tags, "hide-input"], block.line, prompts)
+            words = f"olution of {block.exercise}"
+            options = {"code_prompt_show": f"S{words}", "code_prompt_hide": f"Hide the s{words}"}
+            self.cell(
+                unmarked(block.source), sorted({*block.tags, "hide-input"}), block.line, next(self.executed), options
+            )
             return
         caption, alt = (str(block.options.get(key) or "") for key in ("caption", "alt"))
-        if not caption:
-            self.cell(block.source, block.tags, block.line)
-            return
-        options = {"image": {"alt": alt}, "figure": {"caption": self.text(caption)}}
-        cell = self.cell(block.source, block.tags, block.line, options)
-        if not any(set(output.get("data", {})) & set(STATIC_IMAGES) for output in cell.outputs):
+        options = {"image": {"alt": alt}, "figure": {"caption": self.text(caption)}} if caption else {}
+        tags, done = block.tags, next(self.executed)
+        if hidden:
+            tags = sorted({*tags, "folded", "hide-cell" if does == "check" else "hide-input"})
+            options |= {f"code_prompt_{name}": f"{name.capitalize()} code: {does}" for name in ("show", "hide")}
+        if opened and hidden:
+            self.cell(opened, [], block.line)
+        cell = self.cell(hidden or opened, tags, block.line, done, options)
+        if caption and not any(set(output.get("data", {})) & set(STATIC_IMAGES) for output in cell.outputs):
             self.markdown(fenced("container", "visually-hidden", {}, alt), block.line)
 
-    def cell(self, source: str, tags: list[str], line: int, options: dict | None = None) -> nbformat.NotebookNode:
-        """A code cell with the outputs of the next executed one."""
-        done = next(self.executed)
+    def cell(self, source, tags, line, done=None, options=None) -> nbformat.NotebookNode:
+        """A code cell, with the outputs of an executed one."""
         metadata = {"line": line} | ({"tags": tags} if tags else {}) | ({"mystnb": options} if options else {})
-        cell = new_code_cell(source, outputs=list(shown(done.outputs)), metadata=metadata)
-        cell.execution_count = done.execution_count
+        cell = new_code_cell(source, outputs=list(shown(done.outputs)) if done else [], metadata=metadata)
+        cell.execution_count = done.execution_count if done else None
         self.cells.append(cell)
         return cell
 
     def markdown(self, source: str, line: int) -> None:
         self.cells.append(new_markdown_cell(source, metadata={"line": line}))
-
-
-def shown(outputs: list) -> Iterator[nbformat.NotebookNode]:
-    """Outputs without the data meant for the ledger and without what would be loaded from other servers."""
-    for output in outputs:
-        copy = nbformat.from_dict(output)
-        if "data" in copy:
-            copy.data.pop(CLAIM, None)
-            if "text/html" in copy.data:
-                copy.data["text/html"] = ELSEWHERE.sub("", copy.data["text/html"])
-        yield copy
 
 
 def measured(run: Run, exercises: dict) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from course_lib.tools.build.masters import BuildError, Master, Problem, Text, walk
 from course_lib.tools.build.project import Project
+from course_lib.tools.build.quiz_page import progress
 
 PACE = 200  # words that are read in a minute
 COST = re.compile(r"(minute|hour)s?\b.*\b(one|two)( idle)? cores?\b")
@@ -24,6 +25,7 @@ def fill(path: Path, project: Project, masters: list[Master], minutes: Mapping[s
         "chapters": lambda: chapters(project, masters, minutes),
         "cards": lambda: cards(project, masters),
         "exercises": lambda: exercises(project, masters),
+        "progress": lambda: progress(project, masters),
         "rubrics": lambda: rubrics(project, masters),
         "changelog": lambda: body(project, "CHANGELOG.md"),
         "contributing": lambda: body(project, "CONTRIBUTING.md"),

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -69,6 +70,18 @@ class Project:
         """The published site: html.baseurl where it is given, else the repository's GitHub Pages."""
         owner, name = self.owner_and_name
         return (self.config.get("html", {}).get("baseurl") or f"https://{owner}.github.io/{name}").rstrip("/")
+
+    @cached_property
+    def columns(self) -> int:
+        """How wide code in masters may be: what notebooks/ruff.toml says, else pyproject.toml, else 88."""
+        for name, keys in (("notebooks/ruff.toml", ()), ("pyproject.toml", ("tool", "ruff"))):
+            if (path := self.root / name).is_file():
+                table = tomllib.loads(path.read_text(encoding="utf-8"))
+                for key in keys:
+                    table = table.get(key, {})
+                if "line-length" in table:
+                    return table["line-length"]
+        return 88
 
     def colab(self, stem: str) -> str:
         owner, name = self.owner_and_name

@@ -10,7 +10,7 @@ from pagefind.index import IndexConfig, PagefindIndex
 
 from course_lib.tools.build.masters import BuildError
 
-LEFT_OUT = ["a.headerlink", ".cell_input", ".chapter-links", ".visually-hidden", ".page-foot", "script", "table.ledger"]
+LEFT_OUT = ["a.headerlink", ".cell_input", ".chapter-links", ".visually-hidden", ".page-foot", "script"]
 SECTION = re.compile(
     r'<section(?P<rest>[^>]*?) id="(?P<id>[^"]+)"(?P<more>[^>]*)>'
     r'(?P<spans>(?:\s*<span id="[^"]*"></span>)*\s*)<h(?P<n>\d)>'

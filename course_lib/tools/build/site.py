@@ -12,6 +12,7 @@ import nbformat
 import yaml
 
 from course_lib.tools.build.access import make_accessible
+from course_lib.tools.build.anchors import make_anchors
 from course_lib.tools.build.execute import Run
 from course_lib.tools.build.lean import make_lean
 from course_lib.tools.build.ledger import claims_of, ledger
@@ -50,6 +51,7 @@ def finish(project: Project) -> None:
         shutil.copytree(static, folder / "_static", dirs_exist_ok=True)
     make_lean(folder)
     make_accessible(folder)
+    make_anchors(folder)
     make_search(folder, project.toc)
 
 

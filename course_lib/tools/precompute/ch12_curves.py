@@ -1,8 +1,11 @@
 """One run followed step by step, prior pictures without guidance, scales and averages of adapters (chapter 12).
 
-For the three subjects of ch12_lora; 24 pictures of the class and 12 of the subject are read at each point. Interrupted,
-it goes on where it was. About seven minutes on one core.
+For the eight subjects of ch12_repeats; 24 pictures of the class and 12 of the subject are read at each point.
+Interrupted, it goes on where it was; `python -m course_lib.tools.precompute.ch12_curves 0/2` and `1/2` share the
+subjects between two processes. About twenty minutes on one core.
 """
+
+import sys
 
 import torch
 from torch import Tensor
@@ -19,7 +22,6 @@ from course_lib.tools.precompute.ch12_lora import (
     RANK,
     RATE,
     STEPS,
-    SUBJECTS,
     TARGETS,
     VARIANTS,
     Ruler,
@@ -32,6 +34,7 @@ from course_lib.tools.precompute.ch12_lora import (
     subjects_share,
     tuned,
 )  # fmt: skip
+from course_lib.tools.precompute.ch12_repeats import CLASS, SUBJECTS
 from course_lib.training import denoising_loss, lora_deltas, lora_layers
 
 WATCHED, SCALES, MEMBERS = (10, 30, 60, STEPS, 150), (0.5, 1.5), 3
@@ -131,11 +134,13 @@ def spectra(sd: StableDiffusion) -> dict[str, Tensor]:
     }
 
 
-def main(subjects: int = len(SUBJECTS)) -> None:
-    """-> curves, scales, averages, one row a subject, and two sets of singular values."""
+def main(part: int = 0, parts: int = 1) -> None:
+    """-> curves, scales, averages, one row a subject, and two sets of singular values; with one part, stored."""
     torch.set_num_threads(1)
-    sd, probe, ruler, folder = StableDiffusion.load("tiny", device="cpu"), Probe(), Ruler(), folder_of(__file__)
-    runs = [kept(folder, str(i), one_subject, sd, probe, ruler, i) for i in range(subjects)]
+    sd, probe, ruler, folder = StableDiffusion.load("tiny", device="cpu"), Probe(), Ruler(CLASS), folder_of(__file__)
+    runs = [kept(folder, str(i), one_subject, sd, probe, ruler, i) for i in range(part, len(SUBJECTS), parts)]
+    if parts > 1:
+        return
     arrays = {key: torch.stack([run[key] for run in runs]) for key in ("curve", "scales", "averages", "numbers")}
     arrays["readings"] = torch.stack([run["readings"] for run in runs]).byte()
     arrays |= {key: value.half() for key, value in runs[0].items() if key not in arrays}  # of the first subject
@@ -146,4 +151,5 @@ def main(subjects: int = len(SUBJECTS)) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    share = sys.argv[1].split("/") if len(sys.argv) == 2 and "/" in sys.argv[1] else (0, 1)
+    main(*map(int, share))

@@ -13,8 +13,7 @@ the mean. The rules, written before any of these runs was made:
 
 Each run has its own file in a folder of the system's temporary one (`folder_of`), so an interrupted script goes on;
 `python -m course_lib.tools.precompute.ch12_repeats 0/2` and `1/2` share the runs between two processes;
-`course precompute ch12_repeats` does what is left and stores the result. Not yet run: from 12 s for an adapter, 23 s
-with prior pictures and 10 s of reading, about an hour and a quarter on one core.
+`course precompute ch12_repeats` does what is left and stores the result. About an hour and ten minutes on one core.
 """
 
 import sys

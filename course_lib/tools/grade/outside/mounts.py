@@ -45,8 +45,8 @@ def hidden(private: Sequence[Path]) -> list[Path]:
     return sorted(path for path in found if path.is_dir() and any(one in path.parents for one in visible))
 
 
-def options(private: Sequence[Path] = ()) -> list[str]:
-    """bubblewrap's options for all of this, parents before children."""
+def options(private: Sequence[Path] = (), data: Sequence[str] = DATA) -> list[str]:
+    """bubblewrap's options for all of this, parents before children; data: folders of the library's that are shown."""
     bound, masked = shown(), hidden(private)
     again = [Path(path) for path in (sys.prefix, sys.base_prefix) if any(one in Path(path).parents for one in masked)]
     told = list(_aliases())
@@ -58,7 +58,7 @@ def options(private: Sequence[Path] = ()) -> list[str]:
         told += ["--ro-bind", path, path]
     for name in KIT:
         told += ["--ro-bind", PACKAGE / name, f"{INSIDE}/{name}"]
-    for name in DATA:
+    for name in data:
         told += ["--ro-bind-try", PACKAGE / name, f"{INSIDE}/{name}"]
     if not any(Path("/tmp") in path.parents for path in bound):
         told += ["--symlink", BOX, "/tmp"]

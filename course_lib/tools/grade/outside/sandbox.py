@@ -56,12 +56,16 @@ class Worker(subprocess.Popen):
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A way to run workers: "bwrap", "user" (as another user of this machine) or "none"; private is not shown."""
+    """A way to run workers: "bwrap", "user" (as another user of this machine) or "none"; private is not shown.
+
+    data: the library's folders of networks and results that are shown.
+    """
 
     kind: str = "bwrap"
     limits: Limits = field(default_factory=Limits)
     user: str = ""
     private: tuple[Path, ...] = ()
+    data: tuple[str, ...] = mounts.DATA
 
     @contextlib.contextmanager
     def started(self, slot: int = 0) -> Iterator[Worker]:
@@ -130,7 +134,7 @@ class Sandbox:
             told += [option for option in ("--disable-userns",) if option in known()]
         told += ["--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "grading", "--clearenv"]
         told += [part for name, value in environment(mounts.BOX).items() for part in ("--setenv", name, value)]
-        told += mounts.options(self.private)
+        told += mounts.options(self.private, self.data)
         told += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
         told += [part for name in ("keys", "key-users") for part in ("--ro-bind-try", "/dev/null", f"/proc/{name}")]
         told += ["--size", str(self.limits.disk)] if "--size" in known() else []

@@ -80,9 +80,9 @@ class Server(Peer):
         return sum(self.calls[number] for number, known in enumerate(self.functions) if known is fn)
 
 
-def served(channel: socket.socket, **limits) -> tuple[Server, Callable]:
-    """The trusted side of a connection, and the student's function; raises Closed where there is none."""
-    server = Server(channel.sendall, lambda: received(channel), **limits)
+def served(channel: socket.socket, kind: type[Server] = Server, **limits) -> tuple[Server, Callable]:
+    """The trusted side of a connection, of this kind, and the student's function; raises Closed where there is none."""
+    server = kind(channel.sendall, lambda: received(channel), **limits)
     try:
         told = server.read()
         fn = told["fn"]
