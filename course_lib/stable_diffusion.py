@@ -102,7 +102,7 @@ class StableDiffusion:
         low = t.long().clamp(max=last - 1)
         return torch.lerp(self._sigmas[low], self._sigmas[low + 1], t - low)
 
-    def _timestep(self, sigma: float | Tensor) -> int | float | Tensor:
+    def _timestep(self, sigma: float | Tensor) -> int | Tensor:
         """The inverse of `sigma_at`, whole where rounding alone keeps it from that, (N, 1, 1, 1) -> (N,).
 
         Raises ValueError for a level .1 % or more beyond the schedule's ends.
@@ -121,7 +121,7 @@ class StableDiffusion:
         t = torch.where((t - t.round()).abs() < 1e-3, t.round(), t)
         if isinstance(sigma, Tensor):
             return t.float().to(self.device)
-        return int(t) if t == t.round() else float(t)
+        return int(t) if t == t.round() else t.float().reshape(())  # diffusers makes a float64 of a Python float
 
     @typed
     def random_levels(self, n: int, generator: torch.Generator) -> Tensor:
