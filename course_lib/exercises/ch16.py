@@ -620,7 +620,7 @@ MANY = Exercise(
 
 
 # 16.8 when one stands above another
-def above(gain, fit, quality, t):
+def stands_above(gain, fit, quality, t):
     """A gain that is shown, and no loss that is."""
 
     def reach(values):
@@ -674,13 +674,13 @@ def call_above(fn, rows, t):
 
 
 def judged_by(decide):
-    """above with another decision from the three t values and t."""
+    """stands_above with another decision from the three t values and t."""
 
-    def above(gain, fit, quality, t):
+    def stands_above(gain, fit, quality, t):
         z = [float(one.mean() / one.std() * len(one) ** 0.5) for one in (gain, fit, quality)]
         return float(decide(*z, t))
 
-    return above
+    return stands_above
 
 
 ABOVE = Exercise(
@@ -691,8 +691,8 @@ ABOVE = Exercise(
     importance=5,
     minutes=12,
     equation="(16.8)",
-    name="above",
-    reference=above,
+    name="stands_above",
+    reference=stands_above,
     inputs=differences,
     call=call_above,
     right=[above_by_numbers, above_by_limits],
