@@ -17,7 +17,7 @@ import numpy as np
 from course_lib.checks import number as _number
 from course_lib.checks import shown, whole
 from course_lib.metrics.bootstrap import Estimate
-from course_lib.verdicts import LEAST, Arm, Excess, Judgement, estimated, judged
+from course_lib.verdicts import LEAST, Arm, Excess, Judgement, judged
 
 MIME = "application/vnd.course.claim+json"
 RESULTS = Path(__file__).with_name("results")
@@ -160,7 +160,7 @@ def effect(
     word = ("" if found.is_shown else "not ") + ("reproduced" if published else "shown")
     outcome, reason = (word, found.reason) if testable else ("cannot be tested here", "")
     beside = _beside(found, source, harm) if testable and (above is None or below is None) else ""
-    rows = _rows(found, {"above": above, "below": below}, control_how, calls, source, beside, unit, decimals)
+    rows = _rows(found, control_how, calls, source, beside, unit, decimals)
     said = {"published": published, "remark": remark, "first wording": first_wording and f"{first_wording} (not shown)"}
     rows += tuple((label, text) for label, text in said.items() if text)
     numbers = {name: tuple(arm) for name, arm in found.arms.items()}
@@ -173,11 +173,11 @@ def _beside(found: Judgement, source: str, harm: bool) -> str:
     return ("" if passes else "not ") + ("worse" if harm else "better")
 
 
-def _rows(found, limits, control_how, calls, source, beside, unit, decimals) -> tuple[tuple[str, str], ...]:
+def _rows(found, control_how, calls, source, beside, unit, decimals) -> tuple[tuple[str, str], ...]:
     """The lines of an effect's box; what is not shown says how small an excess as many repeats could have shown."""
     texts = {name: _estimate(arm, unit, decimals) for name, arm in found.arms.items()}
     cost = calls if str(calls).startswith("at ") else f"at the same network calls: {calls}"
-    rule = " and ".join(f"{word} {_limit(limit, decimals)}" for word, limit in limits.items() if limit is not None)
+    rule = " and ".join(f"{word} {limit:.{decimals}f}" for word, limit in found.limits.items())
     rows = [
         ("measured", texts["measured"]),
         ("baseline", f"{texts['baseline']}, {cost}"),
@@ -191,19 +191,11 @@ def _rows(found, limits, control_how, calls, source, beside, unit, decimals) -> 
     return tuple(rows)
 
 
-def _limit(limit: Arm | float, decimals: int) -> str:
-    """A number as it is, an arm by its mean."""
-    mean = float(limit) if isinstance(limit, int | float) or getattr(limit, "ndim", 1) == 0 else estimated(limit).mean
-    return f"{mean:.{decimals}f}"
-
-
 def _excess(side: Excess, decimals: int) -> str:
     text = f"{side.mean:.{decimals}f} ± {side.error:.{decimals}f}, and more than {side.needed:.{decimals}f} was needed"
-    return (
-        text
-        if side.is_shown or not side.error
-        else f"{text}; {side.smallest:.{decimals}f} would be shown nine times in ten"
-    )
+    if side.is_shown or not side.error:
+        return text
+    return f"{text}; {side.smallest:.{decimals}f} would be shown nine times in ten"
 
 
 def _estimate(value: Estimate, unit: str, decimals: int) -> str:

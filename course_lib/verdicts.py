@@ -99,9 +99,10 @@ def _is_number(limit) -> bool:
 
 
 class Judgement(NamedTuple):
-    """What one rule says of an effect: its three arms, each limit's excess, that over the baseline, and the verdict."""
+    """What one rule says of an effect: arms, limits (an arm by its mean), how far it is beyond them, and a verdict."""
 
     arms: dict[str, Estimate]
+    limits: dict[str, float]
     sides: list[Excess]
     over_baseline: Excess
     is_shown: bool
@@ -125,8 +126,10 @@ def judged(
     limits = {name: limit for name, limit in {"above": above, "below": below}.items() if limit is not None}
     if not limits:
         raise ValueError("above or below must say what is claimed, got neither.")
-    for name, limit in limits.items():
-        number(limit, name) if _is_number(limit) else estimated(limit, name)
+    means = {
+        name: number(limit, name) if _is_number(limit) else estimated(limit, name).mean
+        for name, limit in limits.items()
+    }
     if source not in LEAST:
         raise ValueError(f'source must be "live" or "stored", got {shown(source)}.')
     arms = {"measured": measured, "baseline": baseline, "control": control}
@@ -135,7 +138,7 @@ def judged(
     ordinary = [excess(control, limit, below=name == "below") for name, limit in limits.items()]
     reason = _doubt(sides, ordinary, source)
     over = excess(measured, baseline, below=above is None, paired=paired)
-    return Judgement(arms, sides, over, not reason, reason)
+    return Judgement(arms, means, sides, over, not reason, reason)
 
 
 def _doubt(sides: list[Excess], ordinary: list[Excess], source: str) -> str:

@@ -18,14 +18,31 @@ def built() -> Path:
     return SITE
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
+class Served(http.server.SimpleHTTPRequestHandler):
+    """The files of a folder, and pages that a test hands over, by their paths."""
+
+    def __init__(self, *args, pages: dict[str, str], **options):
+        self.pages = pages
+        super().__init__(*args, **options)
+
+    def do_GET(self):
+        if self.path not in self.pages:
+            return super().do_GET()
+        body = self.pages[self.path].encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        return self.wfile.write(body)
+
     def log_message(self, *_):
         pass
 
 
-def serve(folder: Path) -> http.server.ThreadingHTTPServer:
-    """A folder, served until the server is shut down."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+def serve(folder: Path, pages: dict[str, str] | None = None) -> http.server.ThreadingHTTPServer:
+    """A folder, and pages beside its files, served until the server is shut down."""
+    handler = functools.partial(Served, directory=str(folder), pages={} if pages is None else pages)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 

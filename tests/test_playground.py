@@ -1,14 +1,12 @@
 """The playground in a browser: its mathematics equals the library's, and it answers mouse, finger and keyboard."""
 
-import functools
-import http.server
 import random
 import re
-import threading
 from pathlib import Path
 
 import pytest
 import torch
+from browsing import serve
 from playwright.sync_api import sync_playwright
 
 from course_lib.denoisers import GaussianMixture, cfg, ring, score
@@ -25,32 +23,13 @@ PAGE = """<!doctype html><html lang="en" data-theme="light"><head><meta charset=
 <meta name="viewport" content="width=device-width"><link rel="stylesheet" href="course.css">
 <link rel="stylesheet" href="playground/playground.css"><script src="course.js"></script></head>
 <body><main><article class="bd-article"><h1>Playground</h1>{body}</article></main></body></html>"""
+PAGES: dict[str, str] = {}  # that a test hands over
 FORCE = '<div class="playground" data-show="alpha h" data-set="N=12"><p>needs JavaScript</p></div>'
-
-
-class Served(http.server.SimpleHTTPRequestHandler):
-    """The static files, and any page that a test hands over."""
-
-    pages: dict[str, str] = {}
-
-    def do_GET(self):
-        if self.path not in self.pages:
-            return super().do_GET()
-        body = self.pages[self.path].encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        return self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture(scope="module")
 def address():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Served, directory=str(STATIC)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = serve(STATIC, PAGES)
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
 
@@ -69,7 +48,7 @@ def opened(browser, address):
     contexts, errors = [], []
 
     def open_(body: str = "", **options):
-        Served.pages["/page.html"] = PAGE.format(body=body)
+        PAGES["/page.html"] = PAGE.format(body=body)
         contexts.append(browser.new_context(viewport={"width": 1000, "height": 900}, **options))
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -330,7 +309,7 @@ def test_dark_mode_redraws_the_picture(opened):
 
 
 def test_where_no_module_can_be_loaded_a_sentence_says_what_to_do(browser, address):
-    Served.pages["/page.html"] = PAGE.format(body=FORCE)
+    PAGES["/page.html"] = PAGE.format(body=FORCE)
     page = browser.new_page()
     page.route("**/playground.js", lambda route: route.abort())
     page.goto(f"{address}/page.html")

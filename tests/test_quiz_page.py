@@ -1,13 +1,11 @@
 """Quizzes and the page of progress in a browser, answered as a person would, by mouse and by keyboard."""
 
-import functools
-import http.server
 import json
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from browsing import serve
 from playwright.sync_api import sync_playwright
 
 from course_lib.exercises import registry
@@ -33,36 +31,16 @@ PAGE = """<!doctype html><html lang="en" data-theme="light"><head><meta charset=
 <body><main><article class="bd-article"><h1>A page</h1>{body}</article></main></body></html>"""
 
 
-class Served(http.server.SimpleHTTPRequestHandler):
-    """The static files, and the two pages."""
-
-    pages: dict[str, str] = {}
-
-    def do_GET(self):
-        if self.path not in self.pages:
-            return super().do_GET()
-        body = self.pages[self.path].encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        return self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
 def address():
     project = SimpleNamespace(declared=lambda number: Declared({}, QUESTIONS if number == 4 else []))
     chapters = [SimpleNamespace(number=n, stem=f"0{n}_x", title=f"Chapter <{n}>") for n in (3, 4)]
     table = progress(project, chapters).removeprefix("```{raw} html\n").removesuffix("\n```")
-    Served.pages = {
+    pages = {
         "/quiz.html": PAGE.format(body=quiz_form(4, QUESTIONS)),
         "/progress.html": PAGE.format(body=table),
     }
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Served, directory=str(STATIC)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = serve(STATIC, pages)
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
 

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from scipy.special import stdtrit
 from torch import Tensor
 
 from course_lib.checks import finite, shaped, typed
-from course_lib.metrics import Estimate
+from course_lib.metrics import Estimate, mean_and_error
 
 
 @typed
@@ -47,14 +48,12 @@ def volumes(groups: Tensor) -> Tensor:
 
 def limits(values: Tensor, level: float = 0.99) -> tuple[Estimate, float, float]:
     """Mean of G repeats, and where Student's t puts it at a one-sided level, from below and from above, (G,)."""
-    from scipy.stats import t
-
     G = len(finite(values, "limits: values"))
     if G < 2:
         raise ValueError(f"limits: needs at least 2 repeats, got {G}.")
-    mean, error = float(values.mean()), float(values.std()) / G**0.5
-    reach = float(t.ppf(level, G - 1)) * error
-    return Estimate(mean, error, G), mean - reach, mean + reach
+    estimate = mean_and_error(values)
+    reach = float(stdtrit(G - 1, level)) * estimate.error
+    return estimate, estimate.mean - reach, estimate.mean + reach
 
 
 class Comparison(NamedTuple):

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from course_lib.tools.build.lean import rewrite
+
 MENDED = (
     # A name of its own would replace the words that can be seen, and who speaks to the browser says those.
     (re.compile(r'(<button class="btn search-button-field[^>]*?) aria-label="Search"'), r"\1"),
@@ -37,7 +39,4 @@ def by_row(table: str) -> str:
 
 def make_accessible(folder: Path) -> None:
     """Every page below a folder; what is mended already stays as it is."""
-    for path in folder.rglob("*.html"):
-        text = path.read_text(encoding="utf-8")
-        if (new := accessible(text)) != text:
-            path.write_text(new, encoding="utf-8")
+    rewrite(folder.rglob("*.html"), accessible)

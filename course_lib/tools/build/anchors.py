@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from course_lib.tools.build.lean import rewrite
+
 BOX = re.compile(
     r'<div (?=class="claim[ -])(?P<rest>[^>]*>(?:(?!</div>).)*?<strong>Claim (?P<n>[\d.]+)\.</strong>)', re.S
 )
@@ -47,7 +49,6 @@ def dashed(number: str) -> str:
 
 def make_anchors(folder: Path) -> None:
     """The chapters and the ledger below a folder; what has its anchors already stays as it is."""
-    for path in (folder / "book").glob("*.html"):
-        text = path.read_text(encoding="utf-8")
-        if (new := with_rows(text) if path.stem == "ledger" else with_claims(text)) != text:
-            path.write_text(new, encoding="utf-8")
+    ledger, pages = folder / "book" / "ledger.html", set((folder / "book").glob("*.html"))
+    rewrite(pages - {ledger}, with_claims)
+    rewrite(pages & {ledger}, with_rows)

@@ -1,6 +1,7 @@
 """What a page of the site does not need is taken out of it: scripts of megabytes that draw icons and empty widgets."""
 
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 WIDGETS = "application/vnd.jupyter.widget-view+json"
@@ -22,9 +23,14 @@ def lean(page: str) -> str:
     return EMBED.sub(r"    <script defer \g<rest>" if WIDGETS in page else "", page)
 
 
+def rewrite(pages: Iterable[Path], change: Callable[[str], str]) -> None:
+    """Write what becomes of each page's text; what stays the same is not written."""
+    for path in pages:
+        text = path.read_text(encoding="utf-8")
+        if (new := change(text)) != text:
+            path.write_text(new, encoding="utf-8")
+
+
 def make_lean(folder: Path) -> None:
     """Every page below a folder; what is lean already stays as it is."""
-    for path in folder.rglob("*.html"):
-        text = path.read_text(encoding="utf-8")
-        if (new := lean(text)) != text:
-            path.write_text(new, encoding="utf-8")
+    rewrite(folder.rglob("*.html"), lean)

@@ -23,14 +23,16 @@ def save(name: str, arrays: Mapping[str, object]) -> None:
     sums.write_text("".join(f"{line}\n" for line in sorted([*kept, f"{digest}  {path.name}"])), encoding="utf-8")
 
 
-def kept(script: str, name: str, make: Callable[..., object], *inputs) -> object:
-    """What `make` returns for its inputs, or what an interrupted run of the same script has left in a temporary folder.
-
-    The folder is another one after each change of the script.
-    """
-    digest = hashlib.sha256(Path(script).read_bytes()).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / f"{Path(script).stem}-{digest}"
+def folder_of(script: str, *others: str) -> Path:
+    """A temporary folder for the parts of a script's result, another one after each change of these files."""
+    digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in (*others, script))).hexdigest()
+    folder = Path(tempfile.gettempdir()) / f"{Path(script).stem}-{digest[:12]}"
     folder.mkdir(exist_ok=True)
+    return folder
+
+
+def kept(folder: Path, name: str, make: Callable[..., object], *inputs) -> object:
+    """What `make` returns for its inputs, from the folder where an earlier run has left it."""
     path = folder / f"{name}.pt"
     if not path.is_file():
         torch.save(make(*inputs), path.with_suffix(".part"))

@@ -14,7 +14,7 @@ from torch import Tensor
 from course_lib.denoisers import MLPDenoiser, ring
 from course_lib.metrics import hill, nearest_mode, on_mode
 from course_lib.samplers import geometric, sample
-from course_lib.tools.precompute import kept, save
+from course_lib.tools.precompute import folder_of, kept, save
 from course_lib.training import add_deltas, add_lora, denoising_loss, lora_deltas, lora_layers, preserving, train
 
 SEEDS, WIDTH, BASE_STEPS, STEPS, BATCH, N = 8, 128, 2000, 400, 32, 1000
@@ -211,7 +211,8 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     plain = trained(0)
-    found = [kept(__file__, str(seed), one_seed, plain, seed) for seed in range(SEEDS)]
+    folder = folder_of(__file__)
+    found = [kept(folder, str(seed), one_seed, plain, seed) for seed in range(SEEDS)]
     arrays = {key: torch.stack([torch.as_tensor(one[key]) for one in found]).float() for key in found[0]}
     for key in ("base", *(f"{name}.{letter}" for name in TARGETS for letter in "AB")):
         arrays[key] = arrays[key][0]  # weights of the first seed only

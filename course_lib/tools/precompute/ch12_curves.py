@@ -13,7 +13,7 @@ from torch import Tensor
 from course_lib import features, metrics
 from course_lib.samplers import dpmpp_2m
 from course_lib.stable_diffusion import StableDiffusion
-from course_lib.tools.precompute import save
+from course_lib.tools.precompute import kept, save
 from course_lib.tools.precompute.ch08_guidance import weights_of
 from course_lib.tools.precompute.ch12_lora import (
     KEPT,
@@ -26,7 +26,6 @@ from course_lib.tools.precompute.ch12_lora import (
     VARIANTS,
     Ruler,
     folder_of,
-    kept,
     latents,
     merged,
     pictures,

@@ -7,8 +7,6 @@ core.
 """
 
 import copy
-import hashlib
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +16,8 @@ from torch import Tensor
 from course_lib import features, metrics, world
 from course_lib.samplers import dpmpp_2m
 from course_lib.stable_diffusion import StableDiffusion
-from course_lib.tools.precompute import save
+from course_lib.tools import precompute
+from course_lib.tools.precompute import kept, save
 from course_lib.tools.precompute.ch08_guidance import weights_of
 from course_lib.training import add_deltas, add_lora, denoising_loss, lora_deltas, lora_layers, train
 
@@ -234,22 +233,9 @@ def one_run(
     return found | dict(zip(("numbers", "readings", "latents"), ruler(net, subject, own, images)))
 
 
-def kept(folder: Path, name: str, make: Callable[..., dict], *inputs) -> dict:
-    """What `make` returns for its inputs, from the folder where an earlier run has left it."""
-    path = folder / f"{name}.pt"
-    if not path.is_file():
-        torch.save(make(*inputs), path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
-        print(name, flush=True)
-    return torch.load(path, weights_only=True)
-
-
 def folder_of(script: str) -> Path:
-    """A temporary folder for the parts of a script's result, another one after each change of this file or that."""
-    digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in (__file__, script))).hexdigest()
-    folder = Path(tempfile.gettempdir()) / f"{Path(script).stem}-{digest[:12]}"
-    folder.mkdir(exist_ok=True)
-    return folder
+    """The folder of a script that uses this file's functions: another one after each change of either."""
+    return precompute.folder_of(script, __file__)
 
 
 def main(subjects: int = len(SUBJECTS)) -> None:

@@ -21,9 +21,9 @@ import sys
 import torch
 
 from course_lib.stable_diffusion import StableDiffusion
-from course_lib.tools.precompute import ch12_lora, save
+from course_lib.tools.precompute import ch12_lora, kept, save
 from course_lib.tools.precompute.ch08_guidance import weights_of
-from course_lib.tools.precompute.ch12_lora import COLUMNS, CORNER, FAR, Ruler, folder_of, kept, one_run
+from course_lib.tools.precompute.ch12_lora import COLUMNS, CORNER, FAR, Ruler, folder_of, one_run
 
 SUBJECTS = (
     *ch12_lora.SUBJECTS,

@@ -25,8 +25,7 @@ from course_lib.penalties import denoiser_residual
 from course_lib.rivals import critic_loss, generator_loss, mlp
 from course_lib.samplers import karras, sample
 from course_lib.small_pictures import SIDE, plain_pictures, plain_world
-from course_lib.tools.precompute import save
-from course_lib.tools.precompute.ch12_lora import folder_of, kept
+from course_lib.tools.precompute import folder_of, kept, save
 from course_lib.tools.precompute.ch13_long import DECAY, HIGH, LOW, WORLD
 from course_lib.training.average import average_into
 from course_lib.unet import SmallUNet

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from course_lib.small_pictures import SHAPES, digits, parts_of, plain_pictures, plain_world
-from course_lib.tools.precompute import save
-from course_lib.tools.precompute.ch12_lora import folder_of, kept
+from course_lib.tools.precompute import folder_of, kept, save
 from course_lib.training import denoising_loss, train
 from course_lib.training.average import average_into
 from course_lib.unet import SmallUNet

@@ -22,8 +22,7 @@ from course_lib.denoisers import MLPDenoiser
 from course_lib.rivals import critic_loss, generator_loss, kl, mlp
 from course_lib.samplers import karras, sample
 from course_lib.small_pictures import digits, parts_of
-from course_lib.tools.precompute import save
-from course_lib.tools.precompute.ch12_lora import folder_of, kept
+from course_lib.tools.precompute import folder_of, kept, save
 from course_lib.training import denoising_loss, train
 
 SEEDS, BATCH, WIDTH, D_Z, N, CHECKS = 8, 128, 128, 8, 500, 10
