@@ -120,10 +120,10 @@ def trainings(text: Tensor) -> Iterator[Row]:
 
 
 def step(sd: StableDiffusion, text: Tensor, n: int, adapter: list[Tensor]) -> None:
-    """The loss of n latents at one level, its gradient and AdamW's update."""
+    """The loss of n latents at the level of a whole timestep, its gradient and AdamW's update."""
     optimiser = torch.optim.AdamW(adapter, foreach=False)
     x0, eps = meta(n, *sd.shape), meta(n, *sd.shape)
-    denoising_loss(sd.prompt(text, text, w=1), x0, torch.tensor(1.0), eps).backward()
+    denoising_loss(sd.prompt(text, text, w=1), x0, sd.sigma_at(300), eps).backward()
     optimiser.step()
 
 
