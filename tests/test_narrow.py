@@ -1,11 +1,13 @@
 """Code of masters in few columns: what is cut, that it says the same, and that it stays as ruff lays it out."""
 
 import ast
+from pathlib import Path
 
 import pytest
 
 from course_lib.tools.build.narrow import narrowed
 from course_lib.tools.build.notebooks import stubbed
+from course_lib.tools.build.project import Project
 from tests.toy import CHAPTER, EXERCISES, Course, cell
 
 WORDS = "one two three four five six seven eight nine ten"
@@ -70,6 +72,13 @@ def test_a_comment_goes_above_its_line_or_is_wrapped():
     assert narrowed(f"x = f(1)  # {WORDS[:25]}", 30) == f"# {WORDS[:25].strip()}\nx = f(1)"
     assert narrowed(f"# {WORDS}", 30).split("\n")[0] == "# one two three four five six"
     assert narrowed(f"a = [1,  2]  # fmt: skip\nb = '{WORDS}'", 40).startswith("a = [1,  2]\n")
+
+
+def test_both_kinds_of_notebooks_have_the_width_of_the_masters():
+    project = Project(Path(__file__).resolve().parents[1])
+    texts = {(project.root / folder / "ruff.toml").read_text() for folder in ("notebooks", "solutions")}
+    assert len(texts) == 1
+    assert project.columns == 88
 
 
 LONG = f'''def f(x):

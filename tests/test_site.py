@@ -179,6 +179,15 @@ def test_ideas_come_before_code(tab, name):
     assert not page.locator(".cell_output .text_plain", has_text=re.compile(r"^\s*Claim \d+\.\d+\. ")).count()
 
 
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_no_code_scrolls_sideways_on_a_wide_screen(tab, name):
+    page = tab.open(f"{name}.html")
+    tab.wide(1400)
+    page.evaluate("document.querySelectorAll('article details').forEach(one => { one.open = true; })")
+    wide = "all => all.filter(e => e.scrollWidth > e.clientWidth).map(e => e.innerText.slice(0, 200))"
+    assert page.locator("article div.highlight pre").evaluate_all(wide) == []
+
+
 def test_printed_tables_have_headers(tab):
     page = tab.open("book/04_repulsion.html")
     tables = page.locator("table.printed").all()
