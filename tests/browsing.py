@@ -23,9 +23,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def serve(folder: Path) -> http.server.ThreadingHTTPServer:
+def serve(folder: Path, answers: type = Quiet) -> http.server.ThreadingHTTPServer:
     """A folder, served until the server is shut down."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(answers, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 

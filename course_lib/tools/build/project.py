@@ -65,6 +65,12 @@ class Project:
     def branch(self) -> str:
         return self.config.get("repository", {}).get("branch", "main")
 
+    @cached_property
+    def version(self) -> str:
+        """The version in pyproject.toml; empty where there is none."""
+        path = self.root / "pyproject.toml"
+        return tomllib.loads(path.read_text(encoding="utf-8"))["project"]["version"] if path.is_file() else ""
+
     @property
     def site(self) -> str:
         """The published site: html.baseurl where it is given, else the repository's GitHub Pages."""
