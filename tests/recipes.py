@@ -8,17 +8,21 @@ import torch
 from torch import nn
 
 from course_lib import (
+    challenge,
     checks,
     claims,
     constraints,
     denoisers,
     devices,
     dimension,
+    fit,
     manifolds,
     memory,
     metrics,
     penalties,
     rivals,
+    small_pictures,
+    unet,
     verdicts,
 )
 from course_lib import features as f
@@ -33,6 +37,7 @@ from course_lib.metrics import checks as metric_checks
 from course_lib.metrics import entropy, linear, statistics
 from course_lib.seedselect import losses
 from course_lib.stable_diffusion import StableDiffusion
+from course_lib.training import average
 
 inception = sys.modules["course_lib.features.inception"]  # the package has a function of this name
 SIGMAS = sa.geometric(3.0, 0.1, 4)
@@ -94,6 +99,24 @@ def loaded(device: str) -> SimpleNamespace:
     names = ("oracle", "style", "embedding", "style_levels")
     made = {name: f.load_network(name, device) for name in names}
     return SimpleNamespace(sd=StableDiffusion.load("tiny", device=device), clip=f.load_clip(device=device), **made)
+
+
+def groups(t: Inputs):
+    """Spread and fit of eight groups at two strengths."""
+    return torch.stack([t.share, t.share.flip(0), t.share / 2, 1 - t.share], 1).reshape(8, 2, 2)
+
+
+def scored(t: Inputs, share: float):
+    """Spread, fit and quality of eight groups at two strengths."""
+    return torch.cat([share * groups(t), groups(t)[..., :1]], 2)
+
+
+def frame(t: Inputs):
+    return challenge.hidden_frame(t.g)
+
+
+def plain():
+    return small_pictures.plain_world(4, torch.Generator().manual_seed(0))
 
 
 def deltas(t: Inputs):
@@ -165,6 +188,23 @@ DEFAULT = lambda t: f.default_embedding(loaded(t.device).embedding)  # noqa: E73
 CIRCLE, SPHERE, ROLL = manifolds.Circle(), manifolds.Sphere(2), manifolds.SwissRoll(50)
 
 RECIPES = {
+    "challenge.frontier.limits": lambda t: challenge.limits(t.share),
+    "challenge.frontier.pseudovalues": lambda t: challenge.pseudovalues(groups(t), challenge.volume),
+    "challenge.frontier.stands_above": lambda t: challenge.stands_above(scored(t, 0.5), scored(t, 1.0)),
+    "challenge.frontier.volume": lambda t: challenge.volume(t.share.reshape(4, 2)),
+    "challenge.frontier.volumes": lambda t: challenge.volumes(groups(t)),
+    "challenge.judging.Judge.__call__": lambda t: challenge.Judge(
+        f.Oracle(device=t.device), f.Oracle(second=True, device=t.device)
+    )(t.im, "a red star"),
+    "challenge.judging.renderings": lambda t: challenge.renderings(drawn().im, f.Oracle()(drawn().im), steps=2),
+    "challenge.rules.Budget.counted": lambda t: challenge.Budget(9).counted(RING)(t.p, SIGMA),
+    "challenge.rules.Frame.back": lambda t: frame(t).back(t.z),
+    "challenge.rules.Frame.into": lambda t: frame(t).into(t.z),
+    "challenge.rules.Frame.seen": lambda t: frame(t).seen(lambda x, sigma: x / sigma)(t.z, SIGMA),
+    "challenge.rules.Round.pictures": lambda t: challenge.rounds(1, t.g, SIGMAS, 4)[0].pictures(
+        loaded(t.device).sd, drawn().z
+    ),
+    "challenge.rules.rounds": lambda t: challenge.rounds(1, t.g, SIGMAS, 4)[0].x,
     "checks.points": lambda t: checks.points(t.x, "x"),
     "checks.finite": lambda t: checks.finite(t.x, "x"),
     "checks.gradients_allowed": lambda t: checks.gradients_allowed("here", t.x),
@@ -178,6 +218,9 @@ RECIPES = {
         above=0.1,
         calls=1,
     ).numbers["measured"],
+    "constraints.edited": lambda t: constraints.edited(RING, t.q[:1].expand(8, 2), torch.tensor([True, False]))(
+        t.p, SIGMA
+    ),
     "constraints.cfgpp_weight": lambda t: constraints.cfgpp_weight(0.5, SIGMAS)(SIGMAS[1]),
     "constraints.dps": lambda t: restored(t, constraints.dps(sa.ddim, RING, one, 0.1)),
     "constraints.mcg": lambda t: restored(t, constraints.mcg(RING, t.q[0], MASK.to(t.device))),
@@ -252,6 +295,7 @@ RECIPES = {
     "features.silhouettes.profile": lambda t: f.profile(f.silhouette(t.im)),
     "features.silhouettes.silhouette": lambda t: f.silhouette(t.im),
     "features.tiny.Oracle.__call__": lambda t: f.Oracle(network=loaded(t.device).oracle)(drawn().im),
+    "fit.nearest_drawing": lambda t: fit.nearest_drawing(small_pictures.plain_pictures(plain()).to(t.device), steps=4),
     "guidance.kernels.flatten": lambda t: gu.flatten(t.z),
     "guidance.kernels.median_bandwidth": lambda t: gu.median_bandwidth(t.k),
     "guidance.kernels.radial": lambda t: gu.radial(t.p),
@@ -379,6 +423,7 @@ RECIPES = {
     "seedselect.sampling.sampler": mixed,
     "seedselect.sampling.success_of_best": lambda t: ss.success_of_best(t.share, t.yes, 3),
     "seedselect.search.seedselect": seeds_of,
+    "small_pictures.plain_pictures": lambda t: small_pictures.plain_pictures(plain()),
     "stable_diffusion.StableDiffusion.decode": lambda t: loaded(t.device).sd.decode(drawn().z),
     "stable_diffusion.StableDiffusion.encode": lambda t: loaded(t.device).sd.encode(drawn().im, 3),
     "stable_diffusion.StableDiffusion.generate": lambda t: loaded(t.device).sd.generate(
@@ -389,6 +434,7 @@ RECIPES = {
     ),
     "stable_diffusion.StableDiffusion.sigma_at": lambda t: loaded(t.device).sd.sigma_at(9 * t.share),
     "stable_diffusion.StableDiffusion.start": lambda t: loaded(t.device).sd.start(drawn().z, SIGMAS),
+    "training.average.moving_average": lambda t: average.moving_average([t.x], [t.y], 0.9, 3),
     "training.loop.train": trained,
     "training.lora.add_deltas": deltas,
     "training.losses.denoising_loss": lambda t: tr.denoising_loss(
@@ -399,6 +445,19 @@ RECIPES = {
         RING, t.p, t.share[:, None] + 0.1, t.noise, one, 0.5, 0.5
     ),
     "training.losses.preserving": lambda t: tr.preserving(torch.sum, torch.mean, 0.5)((t.p, t.q)),
+    "unet.Block.forward": lambda t: t.network(lambda: unet.Block(4, 4))(t.z, t.z[:, :, 0, 0]),
+    "unet.SmallUNet.code": lambda t: t.network(lambda: unet.SmallUNet(4, 8)).code(
+        t.share[:4, None] + 0.1, t.labels[:4]
+    ),
+    "unet.SmallUNet.forward": lambda t: t.network(lambda: unet.SmallUNet(4, 8))(drawn().z, SIGMA),
+    "unet.SmallUNet.network": lambda t: t.network(lambda: unet.SmallUNet(4, 4)).network(
+        t.z, t.z[:, :, 0, :4].flatten(1)
+    ),
+    "unet.joined": lambda t: unet.joined(t.z, t.z.repeat(1, 1, 2, 2)),
+    "unet.normalised": lambda t: unet.normalised(t.z),
+    "unet.residual": lambda t: unet.residual(
+        t.z, t.z[:, :, 0, 0], t.z[:, :, :3, :3], t.z[:, :, 3:6, :3], t.z[:, :, 0, 0]
+    ),
     "verdicts.estimated": lambda t: verdicts.estimated(t.share, "share"),
     "verdicts.excess": lambda t: verdicts.excess(t.share, t.share.flip(0) / 2),
     "verdicts.judged": lambda t: verdicts.judged(t.share, t.share / 2, t.share - 2, above=0.1).over_baseline,

@@ -174,6 +174,7 @@ CALLS = {
     "manifolds.SwissRoll.turn": {"x": X},
     "manifolds.SwissRoll.project": {"x": X},
     "manifolds.SwissRoll.distance": {"x": X},
+    "constraints.edited": ({"denoiser": ring(), "y": X[0], "mask": MASK}, denoise),
     "constraints.cfgpp_weight": ({"lam": 0.5, "sigmas": SIGMAS}, lambda w: w(SIGMAS[0])),
     "constraints.mpgd": ({"step": ddim, "loss": loss, "scale": 0.1}, step),
     "constraints.mpgd_latent": (

@@ -16,7 +16,7 @@ def volume(points: Tensor) -> float:
 
     Raises ValueError for a point outside the square.
     """
-    points = finite(shaped(points, "volume: points", "(S, 2)", 2, 2, least=1), "volume: points").double()
+    points = finite(shaped(points, "volume: points", "(S, 2)", 2, 2, least=1), "volume: points").cpu().double()
     if not ((points >= 0) & (points <= 1)).all():
         raise ValueError("volume: points must lie in [0, 1] x [0, 1]; they are shares.")
     area, height = 0.0, 0.0
@@ -34,9 +34,9 @@ def pseudovalues(groups: Tensor, statistic: Callable[[Tensor], float]) -> Tensor
     """
     if len(groups) < 2:
         raise ValueError(f"pseudovalues: needs at least 2 groups, got {len(groups)}.")
-    G, total = len(groups), groups.double().sum(0)
+    G, total = len(groups), groups.cpu().double().sum(0)
     all_of_them = statistic(total / G)
-    without = [statistic((total - one) / (G - 1)) for one in groups.double()]
+    without = [statistic((total - one) / (G - 1)) for one in groups.cpu().double()]
     return torch.tensor([G * all_of_them - (G - 1) * one for one in without], dtype=torch.float64)
 
 
@@ -80,7 +80,7 @@ def stands_above(entry: Tensor, base: Tensor) -> Comparison:
             f"{tuple(base.shape)}."
         )
     gain, low, _ = limits(volumes(entry) - volumes(base))
-    difference = (entry - base).double().mean(1)
+    difference = (entry - base).cpu().double().mean(1)
     fit, _, fit_high = limits(difference[:, 1])
     quality, _, quality_high = limits(difference[:, 2])
     return Comparison(gain, fit, quality, low > 0, low > 0 and fit_high >= 0 and quality_high >= 0)

@@ -221,7 +221,7 @@ def batch_loss_by_loop(D, x0, label, sigma, eps, dropped, none, sigma_data):
     return total / len(x0)
 
 
-def lossy(told=None, noisy=None, weight=level_weight, aim=None, gather=torch.mean):
+def lossy(told=None, noisy=None, weight=level_weight, aim=None, gather=lambda x: x.mean()):
     """A batch_loss with one part exchanged."""
 
     def answer(D, x0, label, sigma, eps, dropped, none, sigma_data):
@@ -303,7 +303,7 @@ LOSS = Exercise(
             lossy(weight=lambda sigma, sigma_data: 1 / level_weight(sigma, sigma_data)),
             "Your weight is upside down: errors at low noise are small and must be made large.",
         ),
-        Wrong(lossy(gather=torch.sum), "You summed: (13.4) is a mean over the batch and over the pixels."),
+        Wrong(lossy(gather=lambda x: x.sum()), "You summed: (13.4) is a mean over the batch and over the pixels."),
     ],
     home="course_lib.training:denoising_loss",
 )
@@ -741,7 +741,7 @@ def constraint_by_loop(estimate, sigma, project, lam, gate):
     return lam * total / len(estimate)
 
 
-def constrained(goal=None, is_open=None, size=torch.square, gather=torch.mean, scale=None):
+def constrained(goal=None, is_open=None, size=lambda x: x.square(), gather=lambda x: x.mean(), scale=None):
     """A constraint with one part exchanged."""
 
     def answer(estimate, sigma, project, lam, gate):
@@ -809,13 +809,15 @@ CONSTRAINT = Exercise(
             ),
             "No gradient reaches the estimate: only the projector's answer is held fixed.",
         ),
-        Wrong(constrained(size=torch.abs), "The residual is squared in (13.8), not taken by its size."),
+        Wrong(constrained(size=lambda x: x.abs()), "The residual is squared in (13.8), not taken by its size."),
         Wrong(
             constrained(scale=lambda lam, gated: lam * len(gated) / gated.sum()),
             "You divide by the number of open levels: (13.8) is a mean over the whole batch.",
         ),
         Wrong(constrained(scale=lambda lam, gated: 1.0), "lam does not enter: it says how much the term weighs."),
-        Wrong(constrained(gather=torch.sum), "You summed: (13.8) is a mean over the batch and over the pixels."),
+        Wrong(
+            constrained(gather=lambda x: x.sum()), "You summed: (13.8) is a mean over the batch and over the pixels."
+        ),
     ],
     home="course_lib.penalties:denoiser_residual",
 )

@@ -477,7 +477,7 @@ CLOSED = Exercise(
             "You doubled the error: one standard error is asked for.",
         ),
         Wrong(
-            lambda m, o, f: (closed(m, o, f)[0], error_of(m, o, f).square()),
+            lambda m, o, f: (closed(m, o, f)[0], error_of(m, o, f) ** 2),
             "That is the variance: take the root.",
         ),
     ],

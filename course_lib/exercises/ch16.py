@@ -45,6 +45,10 @@ def counted_by_check_after(D, purse):
     return paid
 
 
+def rows_of(x):
+    return len(x)
+
+
 def paying(price, allowed=lambda n, rest: n <= rest, refused=None):
     """counted with another price of a batch, another condition, or another thing done where it does not hold."""
 
@@ -111,20 +115,21 @@ COUNTED = Exercise(
     reference=counted,
     inputs=batches,
     call=call_counted,
+    beside=True,  # a list that the learner's function changes does not come back across the wall
     right=[counted_by_rest, counted_by_check_after],
     wrong=[
         Wrong(paying(lambda x: 1), "You count a batch as one call: each of its rows is a pass of the network."),
         Wrong(
-            paying(len, lambda n, rest: n < rest),
+            paying(rows_of, lambda n, rest: n < rest),
             "The last calls of the budget cannot be spent: a batch that takes all that is left is still paid for.",
         ),
         Wrong(
-            paying(len, lambda n, rest: rest > 0),
+            paying(rows_of, lambda n, rest: rest > 0),
             "A batch larger than what is left went through: compare its rows with what is left before you compute.",
         ),
         Wrong(computed_first, "You compute before you look: a batch that is refused has cost the network's time."),
         Wrong(
-            paying(len, refused=lambda x: x),
+            paying(rows_of, refused=lambda x: x),
             "Where the budget is spent you return something and say nothing: raise an error.",
         ),
         Wrong(paying(lambda x: x.numel()), "You count numbers, not rows: a row is one picture, however many numbers."),
@@ -288,7 +293,7 @@ SPREAD = Exercise(
     right=[spread_by_sets, spread_by_table],
     wrong=[
         Wrong(
-            spread_with(lambda N, most, good: min(N, most), of=torch.ones_like),
+            spread_with(lambda N, most, good: min(N, most), of=lambda good: torch.ones_like(good)),
             "Bad pictures are in your count: noise would be worth the most.",
         ),
         Wrong(
@@ -615,7 +620,7 @@ MANY = Exercise(
 
 
 # 16.8 when one stands above another
-def above(gain, fit, quality, t):
+def stands_above(gain, fit, quality, t):
     """A gain that is shown, and no loss that is."""
 
     def reach(values):
@@ -669,13 +674,13 @@ def call_above(fn, rows, t):
 
 
 def judged_by(decide):
-    """above with another decision from the three t values and t."""
+    """stands_above with another decision from the three t values and t."""
 
-    def above(gain, fit, quality, t):
+    def stands_above(gain, fit, quality, t):
         z = [float(one.mean() / one.std() * len(one) ** 0.5) for one in (gain, fit, quality)]
         return float(decide(*z, t))
 
-    return above
+    return stands_above
 
 
 ABOVE = Exercise(
@@ -686,8 +691,8 @@ ABOVE = Exercise(
     importance=5,
     minutes=12,
     equation="(16.8)",
-    name="above",
-    reference=above,
+    name="stands_above",
+    reference=stands_above,
     inputs=differences,
     call=call_above,
     right=[above_by_numbers, above_by_limits],
