@@ -81,8 +81,8 @@ def progress(project: Project, masters: list[Master]) -> str:
                 f'<tr data-chapter="{master.number}" data-questions="{known}"><td>{master.number}</td>'
                 f'<th scope="row">{link}</th><td>{len(questions)}</td><td>–</td><td>–</td></tr>'
             )
-    names = ("", "chapter", "questions", "answered", "correct")
-    header = "".join(f'<th scope="col">{name}</th>' if name else "<td></td>" for name in names)
+    names = ("number", "chapter", "questions", "answered", "correct")
+    header = "".join(f'<th scope="col">{name}</th>' for name in names)
     table = f'<table class="table"><thead><tr>{header}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     table = f'<div class="table-wrapper">{table}</div>'
     clear = '<button type="button">Clear my answers</button><div role="status"></div>'
