@@ -163,9 +163,7 @@ def test_ideas_come_before_code(tab, name):
     )
     assert open_code
     folded = r"^(import |from \S+ import )|^(print|check|effect|identity)\(|\bplt\.show\("
-    ideas = [
-        code for code in open_code if not code.lstrip().startswith("# exercise ")
-    ]  # which may begin with an import
+    ideas = [code for code in open_code if not code.lstrip().startswith("# exercise ")]  # it may begin with an import
     assert [code for code in ideas if re.search(folded, code, re.MULTILINE)] == []
     folds = page.locator(FOLDS)
     names = {fold.locator("summary").inner_text().strip() for fold in folds.all()}
