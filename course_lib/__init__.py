@@ -34,3 +34,5 @@ evaluations       runs of `course evaluate` that somebody has stored, with their
 exercises         declarations of the exercises; check, fallback and quiz
 tools             what maintainers and instructors run: the command `course`
 """
+
+__version__ = "1.0.0"

@@ -39,9 +39,9 @@ class Served(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def serve(folder: Path, pages: dict[str, str] | None = None) -> http.server.ThreadingHTTPServer:
+def serve(folder: Path, pages: dict[str, str] | None = None, answers: type = Served) -> http.server.ThreadingHTTPServer:
     """A folder, and pages beside its files, served until the server is shut down."""
-    handler = functools.partial(Served, directory=str(folder), pages={} if pages is None else pages)
+    handler = functools.partial(answers, directory=str(folder), pages={} if pages is None else pages)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

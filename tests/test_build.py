@@ -1,14 +1,17 @@
 """From a master to its two notebooks: every translation, cell by cell."""
 
-from types import SimpleNamespace
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
 
 import nbformat
 import pytest
 
 from course_lib.tools.build.execute import Run
 from course_lib.tools.build.masters import BuildError
-from course_lib.tools.build.notebooks import complete_notebook, stub_line, student_notebook
+from course_lib.tools.build.notebooks import bootstrap, complete_notebook, stub_line, student_notebook
 from course_lib.tools.build.pages import Page
+from course_lib.tools.build.project import Project
 from tests.toy import CHAPTER, CONFIG, Course, cell
 
 
@@ -47,16 +50,40 @@ def test_both_notebooks_are_valid_and_say_python_3(student, complete):
         assert len({one.id for one in notebook.cells}) == len(notebook.cells)
 
 
-def test_badge_and_bootstrap_come_first_with_the_address_of_the_configuration(student):
-    badge, bootstrap, title = student.cells[:3]
-    assert "https://colab.research.google.com/github/somebody/toy/blob/trunk/notebooks/01_toy.ipynb" in badge.source
-    assert '%pip install -q "diverse-diffusion @ git+https://github.com/somebody/toy@trunk"' in bootstrap.source
+def test_badge_and_bootstrap_come_first_with_the_address_of_the_configuration(course, student):
+    badge, first, title = student.cells[:3]
+    release = course.project.release
+    assert (
+        f"https://colab.research.google.com/github/somebody/toy/blob/{release}/notebooks/01_toy.ipynb" in badge.source
+    )
+    assert f'%pip install -q "diverse-diffusion @ git+https://github.com/somebody/toy@{release}"' in first.source
     assert title.source == "# 1 Toy"
 
 
 def test_the_bootstrap_does_nothing_where_the_library_is(student):
     code = student.cells[1].source.replace("%pip install", "raise SystemExit  #")
     exec(compile(code, "bootstrap", "exec"), {})
+
+
+@pytest.mark.parametrize(("found", "told"), [("2.3.4", ""), ("2.3.3", "finds 2.3.3"), (None, "finds an older one")])
+def test_another_version_of_the_library_is_told_in_one_sentence(tmp_path, monkeypatch, capsys, found, told):
+    """The notebook names the release it was made with, installs its tag, and compares."""
+    (tmp_path / "_config.yml").write_text(CONFIG)
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "2.3.4"\n')
+    project = Project(tmp_path)
+    assert project.install.endswith('toy@v2.3.4"')
+    assert "/blob/v2.3.4/notebooks/" in project.colab("01_toy")
+    library = ModuleType("course_lib")
+    library.__spec__ = ModuleSpec("course_lib", None)
+    if found:
+        library.__version__ = found
+    monkeypatch.setitem(sys.modules, "course_lib", library)
+    code = bootstrap(project).replace("%pip install -q", "raise SystemExit  #", 1)
+    exec(compile(code, "bootstrap", "exec"), {})
+    said = capsys.readouterr().out
+    assert told in said
+    assert said.count("\n") == (1 if told else 0)
+    assert ("made with course_lib 2.3.4" in said) == bool(told)
 
 
 def test_a_stub_takes_the_place_and_the_indentation_of_the_solution(student):

@@ -299,12 +299,26 @@ def test_stored_results_have_checksums():
 
 
 def test_citation_and_version_agree():
+    import course_lib
+
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert {"cff-version", "message", "title", "authors", "date-released"} <= set(citation)
     version = project()["version"]
-    assert citation["version"] == version
+    assert citation["version"] == version == course_lib.__version__
+    assert f"course@v{version}" in (ROOT / "README.md").read_text()
     assert f"Version {version}" in (ROOT / "book/cite.md").read_text()
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_notebooks_belong_to_the_release_and_to_no_branch():
+    tag = f"v{project()['version']}"
+    branch = config()["repository"]["branch"]
+    for name, notebook in notebooks().items():
+        badge, first = ("".join(cell["source"]) for cell in notebook["cells"][:2])
+        assert f"/blob/{tag}/notebooks/" in badge, name
+        assert f"@{tag}" in first, name
+        assert f"/blob/{branch}/" not in badge, name
+        assert f"@{branch}" not in first, name
 
 
 def targets() -> set[str]:

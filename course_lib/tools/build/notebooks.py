@@ -248,12 +248,22 @@ def nbgrader(grade_id: str, grade: bool, solution: bool, points: int | None = No
 
 
 def bootstrap(project: Project) -> str:
-    """The cell that installs the library where it is missing, and does nothing elsewhere."""
+    """The cell that installs the library where it is missing, and elsewhere says when it is of another version."""
     return (
         "# In Colab this installs the course's library; where it is installed, nothing happens.\n"
         "import importlib.util\n\n"
         'if importlib.util.find_spec("course_lib") is None:\n'
         f"    %pip install -q {project.install}"
+    ) + (compared(project) if project.version else "")
+
+
+def compared(project: Project) -> str:
+    """One sentence where notebook and library do not belong together."""
+    return (
+        "\n\nimport course_lib\n\n"
+        f'made, found = "{project.version}", getattr(course_lib, "__version__", "an older one")\n'
+        "if found != made:\n"
+        '    print(f"This notebook was made with course_lib {made} and finds {found}: install that one.")'
     )
 
 

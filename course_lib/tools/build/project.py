@@ -65,6 +65,17 @@ class Project:
     def branch(self) -> str:
         return self.config.get("repository", {}).get("branch", "main")
 
+    @cached_property
+    def version(self) -> str:
+        """The version in pyproject.toml; empty where there is none."""
+        path = self.root / "pyproject.toml"
+        return tomllib.loads(path.read_text(encoding="utf-8"))["project"]["version"] if path.is_file() else ""
+
+    @property
+    def release(self) -> str:
+        """The tag that notebooks belong to; the branch where the project has no version."""
+        return f"v{self.version}" if self.version else self.branch
+
     @property
     def site(self) -> str:
         """The published site: html.baseurl where it is given, else the repository's GitHub Pages."""
@@ -85,11 +96,11 @@ class Project:
 
     def colab(self, stem: str) -> str:
         owner, name = self.owner_and_name
-        return f"https://colab.research.google.com/github/{owner}/{name}/blob/{self.branch}/notebooks/{stem}.ipynb"
+        return f"https://colab.research.google.com/github/{owner}/{name}/blob/{self.release}/notebooks/{stem}.ipynb"
 
     @property
     def install(self) -> str:
-        return f'"diverse-diffusion @ git+{self.url}@{self.branch}"'
+        return f'"diverse-diffusion @ git+{self.url}@{self.release}"'
 
     @cached_property
     def toc(self) -> list[str]:

@@ -14,6 +14,7 @@ import yaml
 from course_lib.tools.build.access import make_accessible
 from course_lib.tools.build.anchors import make_anchors
 from course_lib.tools.build.execute import Run
+from course_lib.tools.build.heads import make_heads
 from course_lib.tools.build.lean import make_lean
 from course_lib.tools.build.ledger import claims_of, ledger
 from course_lib.tools.build.masters import BuildError, Master, Problem
@@ -21,6 +22,7 @@ from course_lib.tools.build.pages import Page, site_text
 from course_lib.tools.build.plain_pages import fill
 from course_lib.tools.build.project import Names, Project, equation_number
 from course_lib.tools.build.searching import make_search
+from course_lib.tools.build.whereabouts import make_whereabouts
 
 FOLDERS = ("notebooks", "solutions")
 LEDGER = re.compile(r"^```\{ledger\}\s*^```\s*$", re.MULTILINE)
@@ -52,7 +54,9 @@ def finish(project: Project) -> None:
     make_lean(folder)
     make_accessible(folder)
     make_anchors(folder)
+    make_heads(folder, project)
     make_search(folder, project.toc)
+    make_whereabouts(folder, project)
 
 
 def plain_page(project: Project, chapters: list[Master], minutes: dict, path: Path, ledger_text: str) -> bytes:
