@@ -1,7 +1,7 @@
 """SeedSelect in the plane and in 256 dimensions: success, spread, length and cost over seeds (chapter 6).
 
-A ring of eight modes of radius 4 and width .15, one of them rare; 20 DDIM steps on Stable Diffusion's levels. About ten
-minutes on one core.
+A ring of eight modes of radius 4 and width .15, one of them rare; 20 DDIM steps on Stable Diffusion's levels. About
+half an hour on one core.
 """
 
 import torch
@@ -12,10 +12,10 @@ from course_lib.denoisers import GaussianMixture, ring
 from course_lib.metrics import nearest_mode, on_mode
 from course_lib.samplers import ddim, sample, scaled_linear, trajectory
 from course_lib.seedselect import appearance, best_of, contrastive, over_last, sampler, seedselect, semantic
-from course_lib.tools.precompute import save
+from course_lib.tools.precompute import folder_of, kept, save
 from course_lib.tools.precompute.ch01_rare_mode import trailing
 
-SEEDS, N, S, RADIUS, WEIGHTS = 3, 100, 0.15, 4.0, (0.01, 0.001, 0.0001)
+SEEDS, N, S, RADIUS, WEIGHTS = 8, 100, 0.15, 4.0, (0.01, 0.001, 0.0001)
 SIGMAS = scaled_linear(20)
 
 
@@ -78,8 +78,9 @@ def best_so_far(xs: Tensor, losses: Tensor) -> list[Tensor]:
     return found
 
 
-def over_iterations(results: dict) -> None:
+def over_iterations() -> dict:
     """Success and spread after 1 to 300 iterations, for the best seed and for the last, and at first arrival."""
+    results = {}
     run = sampler(RING, SIGMAS)
     xs, losses = recorded(run, STARTS, 300)
     results["best"] = torch.stack([judge(x) for x in best_so_far(xs, losses)], 1)  # (SEEDS, 300, 2)
@@ -92,6 +93,7 @@ def over_iterations(results: dict) -> None:
     results["trailing_best"], results["trailing_last"] = judge(best_so_far(*narrow)[-1]), judge(narrow[0][-1])
     half = seedselect(run, STARTS, LOSS, 4)
     results["published_schedule"] = judge(run(seedselect(run, half.z, LOSS, 26, lr=0.01).z).detach())
+    return results
 
 
 def random_search(run, iterations: int, lr: float = 0.1) -> Tensor:
@@ -106,8 +108,9 @@ def random_search(run, iterations: int, lr: float = 0.1) -> Tensor:
     return best
 
 
-def variants(results: dict) -> None:
+def variants() -> dict:
     """Other losses and other ways to hold the length, 100 iterations: (SEEDS, 3) with the longest seed."""
+    results = {}
     run, last = sampler(RING, SIGMAS), sampler(RING, SIGMAS, keep=3)
     angle = lambda x: x / x.norm(dim=1, keepdim=True)  # noqa: E731
     other = RING.means[4].expand(len(STARTS), 2)
@@ -125,6 +128,7 @@ def variants(results: dict) -> None:
         z = way()
         longest = z.view(SEEDS, N, 2).norm(dim=2).amax(1)
         results[name] = torch.cat([judge(run(z).detach()), longest[:, None]], 1)
+    return results
 
 
 def gaussian_share(mixture: GaussianMixture, n: int = 500, reach: float = 0.4) -> Tensor:
@@ -138,8 +142,9 @@ def gaussian_share(mixture: GaussianMixture, n: int = 500, reach: float = 0.4) -
     return (r * torch.exp(-(r**2) / 2) * there).sum() * (7 / n) * (2 * reach / n) / (2 * torch.pi)
 
 
-def costs(results: dict) -> None:
+def costs() -> dict:
     """For each weight of the rare mode: share by luck, and success, iterations and spread of two ways to select."""
+    results = {}
     for weight in WEIGHTS:
         mixture = world(weight)
         run = sampler(mixture, SIGMAS)
@@ -154,10 +159,12 @@ def costs(results: dict) -> None:
         x.append(sample(RING, SIGMAS[0] * torch.randn(4000, 2, generator=g), SIGMAS, ddim))
     x = torch.cat(x)
     results["plain_spread"] = torch.stack([spread(one[near(one)]) for one in x[: len(x) // SEEDS * SEEDS].chunk(SEEDS)])
+    return results
 
 
-def high_dimension(results: dict, d: int = 256, n: int = 20) -> None:
+def high_dimension(d: int = 256, n: int = 20) -> dict:
     """The ring in the first 2 of 256 coordinates: success, length in standard deviations, distance of pairs."""
+    results = {}
     embed = lambda x: torch.cat([x, torch.zeros(len(x), d - 2)], 1)  # noqa: E731
     mixture = GaussianMixture(embed(RING.means), S, RING.weights)
     run, rows = sampler(mixture, SIGMAS), {}
@@ -170,7 +177,7 @@ def high_dimension(results: dict, d: int = 256, n: int = 20) -> None:
         "kl": {"prior": seeds.gaussian_kl, "weight": 0.1},
         "early": {"stop": lambda x: nearest_mode(x, mixture.means) == 0},
     }
-    for seed in range(3):
+    for seed in range(SEEDS):
         g = generator(seed)
         loss = appearance((embed(RARE) + S * torch.randn(5, d, generator=g)).mean(0))
         z = torch.randn(n, d, generator=g)
@@ -185,10 +192,12 @@ def high_dimension(results: dict, d: int = 256, n: int = 20) -> None:
             row = torch.stack([torch.tensor(len(x) / n), seeds.chi_score(found).mean(), apart])
             rows.setdefault(name, []).append(row)
     results.update({f"d256_{name}": torch.stack(row) for name, row in rows.items()})
+    return results
 
 
-def jacobians(results: dict) -> None:
+def jacobians() -> dict:
     """Quantiles .05, .5, .95 and 1 of the largest singular value of dx / dz, on leading and on trailing levels."""
+    results = {}
     for name, sigmas in (("leading", SIGMAS), ("trailing", trailing(20))):
         rows = []
         for seed in range(SEEDS):
@@ -200,6 +209,7 @@ def jacobians(results: dict) -> None:
             largest = torch.linalg.svdvals(torch.stack(columns, 1))[:, 0]
             rows.append(torch.quantile(largest, torch.tensor([0.05, 0.5, 0.95, 1.0])))
         results[f"jacobian_{name}"] = torch.stack(rows)
+    return results
 
 
 def main() -> None:
@@ -208,8 +218,8 @@ def main() -> None:
     torch.set_default_dtype(torch.float64)
     results = {}
     for part in (jacobians, over_iterations, variants, costs, high_dimension):
-        part(results)
-        save("ch06_seedselect", results)  # after each part, so that a run that is stopped leaves what it has
+        results |= kept(folder_of(__file__), part.__name__, part)
+    save("ch06_seedselect", results)
 
 
 if __name__ == "__main__":
