@@ -1,7 +1,7 @@
 """Small denoisers trained with a manifold penalty: never, always, at low noise only, at high noise only (chapter 5).
 
 Eight seeds of each on the circle of two unequal arcs, always and at low noise at three strengths; chapter 5 trains one
-more of the first three itself. Not yet run with eight seeds: about eight minutes on one idle core.
+more of the first three itself. About eight minutes on one idle core.
 """
 
 import torch
