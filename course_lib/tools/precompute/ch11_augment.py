@@ -2,7 +2,7 @@
 
 A small network learns eleven shapes from the pixels around each: 100 real pictures of each head shape, 25 of each
 middle one, and of each of two tail shapes the 15 that served as references. To the tail come 24 pictures of a source in
-SOURCES. Five repeats. About three minutes on one core; it reads the results of `ch11_seedselect` and `ch11_pool`.
+SOURCES. Eight repeats. About five minutes on one core; it reads the results of `ch11_seedselect` and `ch11_pool`.
 """
 
 import torch
@@ -14,14 +14,14 @@ from course_lib.features import silhouette
 from course_lib.stable_diffusion import StableDiffusion
 from course_lib.tools.precompute import save
 from course_lib.tools.precompute.ch09_gaps import digests
-from course_lib.tools.precompute.ch11_seedselect import REPEATS, WEIGHTS, references
+from course_lib.tools.precompute.ch11_seedselect import WEIGHTS, references
 
 TAIL = {"middle": "circle triangle", "rare": "square star"}  # the runs, by their name in ch11_seedselect
 MIDDLE = ("cross star", "circle ring", "triangle cross")
 CLASSES = (*world.HEAD, *MIDDLE, *TAIL.values())
 COUNTS = {**dict.fromkeys(world.HEAD, 100), **dict.fromkeys(MIDDLE, 25)}
 SOURCES = ("none", "plain", "picked", "seedselect", "real")
-FITS, ADDED, TEST, STEPS, BATCH, CROP = 5, 24, 60, 400, 44, 32
+SHOWN, FITS, ADDED, TEST, STEPS, BATCH, CROP = 3, 8, 24, 60, 400, 44, 32
 
 
 def network() -> nn.Module:
@@ -63,7 +63,7 @@ def training_set(source: str, made: dict[str, dict[str, Tensor]], fit: int) -> l
     """The pictures of each class, in the order of CLASSES."""
     sets = [drawn(name, n, 2000 + 100 * fit + i) for i, (name, n) in enumerate(COUNTS.items())]
     for i, (run, name) in enumerate(TAIL.items()):
-        own = [references(name, repeat) for repeat in range(REPEATS)]
+        own = [references(name, repeat) for repeat in range(SHOWN)]
         own += [drawn(name, ADDED, 2050 + 100 * fit + i)] if source == "real" else []
         own += [made[source][run]] if source in made else []
         sets.append(torch.cat(own))
