@@ -83,7 +83,7 @@ def test_another_version_of_the_library_is_told_in_one_sentence(tmp_path, monkey
     said = capsys.readouterr().out
     assert told in said
     assert said.count("\n") == (1 if told else 0)
-    assert ("made with course_lib 2.3.4" in said) == bool(told)
+    assert ("Made with course_lib 2.3.4" in said) == bool(told)
 
 
 def test_a_stub_takes_the_place_and_the_indentation_of_the_solution(student):

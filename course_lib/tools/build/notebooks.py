@@ -263,7 +263,7 @@ def compared(project: Project) -> str:
         "\n\nimport course_lib\n\n"
         f'made, found = "{project.version}", getattr(course_lib, "__version__", "an older one")\n'
         "if found != made:\n"
-        '    print(f"This notebook was made with course_lib {made} and finds {found}: install that one.")'
+        '    print(f"Made with course_lib {made} and finds {found}: install {made}.")'
     )
 
 

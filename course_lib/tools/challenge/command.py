@@ -87,6 +87,8 @@ def entries(methods: Sequence[Path], folder: Path | None) -> dict[str, Path]:
         raise Problem("Name a method file, or a folder of them with --board")
     found = {BASELINE: shipped()[BASELINE]}
     for path in files:
+        if path.resolve() == found[BASELINE].resolve():
+            continue
         if path.stem in found:
             raise Problem(f"Two entries are called {path.stem}: rename one")
         found[path.stem] = path
