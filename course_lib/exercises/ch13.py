@@ -304,6 +304,14 @@ LOSS = Exercise(
             "Your weight is upside down: errors at low noise are small and must be made large.",
         ),
         Wrong(lossy(gather=lambda x: x.sum()), "You summed: (13.4) is a mean over the batch and over the pixels."),
+        Wrong(
+            lossy(gather=lambda x: x.sum((1, 2, 3)).mean()),
+            "You summed over the pixels: (13.4) is a mean over them as well as over the batch.",
+        ),
+        Wrong(
+            lossy(weight=lambda sigma, sigma_data: level_weight(sigma, sigma_data) ** 0.5),
+            "Your weight is the root of lambda: (13.4) multiplies the squared error by lambda itself.",
+        ),
     ],
     home="course_lib.training:denoising_loss",
 )
@@ -427,7 +435,7 @@ def train_step_by_state(net, mean, loss, optimiser, decay, step):
 
 
 def stepping(*order):
-    """A step whose parts come in an order: zero, back, down, mean, copy, whole."""
+    """A step whose parts come in an order: zero, back, down, mean, turned, copy, whole."""
 
     def answer(net, mean, loss, optimiser, decay, step):
         for part in order:
@@ -439,6 +447,8 @@ def stepping(*order):
                 optimiser.step()
             if part == "mean":
                 in_place(mean, net, decay, step)
+            if part == "turned":
+                in_place(net, mean, decay, step)
             if part == "copy":
                 net.load_state_dict(mean.state_dict())
             if part == "whole":
@@ -489,6 +499,10 @@ STEP = Exercise(
         Wrong(
             stepping("zero", "back", "down"),
             "`mean` never changes: average the new weights into it after the step.",
+        ),
+        Wrong(
+            stepping("zero", "back", "down", "turned"),
+            "net and mean are exchanged: the average is written into mean, and net is only read for it.",
         ),
         Wrong(
             stepping("zero", "back", "down", "mean", "copy"),
@@ -597,6 +611,16 @@ GENERATE = Exercise(
         Wrong(
             drawing(asked=lambda label: label[:1].expand(len(label))),
             "All your pictures show the first label: each particle has its own.",
+        ),
+        Wrong(
+            lambda D, label, w, noise, levels: generate(
+                lambda x, sigma, y=None: D(x, sigma, torch.full((len(x),), 10) if y is None else y),
+                label,
+                w,
+                noise,
+                levels,
+            ),
+            "You asked for D_u with a label of your own: here D(x, sigma), without any label, is D_u.",
         ),
     ],
     home="course_lib.samplers:sample",
@@ -708,6 +732,10 @@ FIT = Exercise(
         Wrong(
             fitting(loss=lambda away: away.square().mean()),
             "Your gradient shrinks with the number of pixels and of starts: sum the squares, do not average them.",
+        ),
+        Wrong(
+            fitting(loss=lambda away: away.norm(dim=1).sum()),
+            "Your gradient is that of the distance: the step of (13.7) takes that of its square.",
         ),
         Wrong(fitting(fewer=1), "You take one step too few."),
         Wrong(

@@ -128,7 +128,10 @@ def call_heard(fn, opening, artists, limit):
 
 
 def long_prompt(g):
-    """A opening and many names of one or two words; one number of them fills the encoder to its last token."""
+    """An opening and names of one or two words: some fill the encoder to its last token or leave one free, or all fit.
+
+    The first name that does not fit takes two tokens, with its comma.
+    """
     every = WORDS.split()
     words = [every[i] for i in torch.randperm(len(every), generator=g)[: whole(g, 2, 9)]]
     k, names = whole(g, 4, 8), []
@@ -136,8 +139,9 @@ def long_prompt(g):
         first, last = FIRST[whole(g, 0, len(FIRST) - 1)], LAST[whole(g, 0, len(LAST) - 1)]
         names.append(last if i == k or (i != 1 and whole(g, 0, 2) == 0) else f"{first} {last}")
     opening = " ".join(words) + ", by"
-    text = joined(opening, names[:k])
-    return opening, names, 2 + len(text.replace(",", " ,").split())
+    kind = whole(g, 0, 2)
+    text = joined(opening, names if kind == 2 else names[:k])
+    return opening, names, 2 + len(text.replace(",", " ,").split()) + (kind > 0)
 
 
 def heard_one_by_one(opening, artists, count, limit):
@@ -195,7 +199,18 @@ HEARD = Exercise(
             lambda opening, artists, count, limit: heard("", artists, count, limit),
             "The opening has dropped out: it stands before the names and takes room as well.",
         ),
+        Wrong(
+            lambda opening, artists, count, limit: min(heard(opening, artists, count, limit), len(artists) - 1),
+            "Where all names fit, all are heard: you stop one short of them.",
+        ),
+        Wrong(
+            lambda opening, artists, count, limit: max(
+                k for k in range(len(artists) + 1) if count(opening + ", ".join(artists[:k])) <= limit
+            ),
+            "There is a space between the opening and the first name: without it two words become one.",
+        ),
     ],
+    draws=20,
     may_pass={"count kept": "It counts the tokens of any text in the same way on every draw."},
 )
 
@@ -431,6 +446,12 @@ def closed_by_variance(minimum, own, floor):
     return share[0], (R - 1) / R**0.5 * share[1:].std()
 
 
+def jackknife_about(share):
+    """The error by deviations from the share of the whole set."""
+    R = len(share) - 1
+    return ((R - 1) / R * (share[1:] - share[0]).square().sum()).sqrt()
+
+
 def error_of(minimum, own, floor):
     return closed(minimum, own, floor)[1]
 
@@ -471,6 +492,10 @@ CLOSED = Exercise(
         Wrong(
             lambda m, o, f: (closed(m, o, f)[0], ((m - o) / (m - f)).std() * (len(o) - 2) / (len(o) - 1) ** 0.5),
             "The whole set is among your repeats: only entries 1 to R have a group left out.",
+        ),
+        Wrong(
+            lambda m, o, f: (closed(m, o, f)[0], jackknife_about((m - o) / (m - f))),
+            "You took the deviations from g_0: the jackknife takes them from the mean of the R shares.",
         ),
         Wrong(
             lambda m, o, f: (closed(m, o, f)[0], 2 * error_of(m, o, f)),
@@ -710,6 +735,10 @@ CERTAIN = Exercise(
         Wrong(
             lambda points, errors: undominated(points, errors, 2 * (errors[:, None] ** 2 + errors**2).sqrt(), False),
             "Being ahead in one number is enough in your answer: whoever beats must be ahead in both.",
+        ),
+        Wrong(
+            lambda points, errors: certain(-points, errors),
+            "You marked those who beat nobody: a row stays if nobody beats it.",
         ),
         Wrong(lambda points, errors: ~certain(points, errors), "You marked the beaten rows: the others are asked for."),
     ],

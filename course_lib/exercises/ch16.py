@@ -160,24 +160,25 @@ def good_by_where(first, second, nearest, distance, due, far):
 
 
 def readings(g):
-    """Twenty-four pictures, each right but for at most one thing, every thing wrong in some."""
-    due = torch.tensor([whole(g, 0, 5), whole(g, 0, 5), -1])
-    free = torch.randint(0, 4, (24,), generator=g)
-    first = torch.cat([due[:2].expand(24, 2), free[:, None]], 1).clone()
-    second, nearest = first.clone(), free.clone()
+    """Twenty-four pictures, each right but for at most one thing, every thing wrong in some; one factor is open."""
+    kinds, hidden = (6, 6, 4), whole(g, 0, 2)
+    due = torch.tensor([whole(g, 0, n - 1) for n in kinds])
+    first = due.expand(24, 3).clone()
+    first[:, hidden] = torch.randint(0, kinds[hidden], (24,), generator=g)
+    second, named = first.clone(), [column for column in range(3) if column != hidden]
     distance = 0.05 + 0.1 * torch.rand(24, generator=g, dtype=torch.float64)
-    far = 0.25
-    second[4, 2] = (second[4, 2] + 1) % 4
-    second[5, 0] = (second[5, 0] + 1) % 6
-    nearest[6:8] = (nearest[6:8] + 1) % 4
     distance[8:11] = 0.3 + 0.2 * torch.rand(3, generator=g, dtype=torch.float64)
-    for column in (0, 1):
-        rows = slice(11 + 2 * column, 13 + 2 * column)
-        first[rows, column] = second[rows, column] = (due[column] + 1) % 6
-    first[15, 1] = (first[15, 1] + 2) % 6  # the second reader alone is right
-    first[16, :2] = second[16, :2] = (due[:2] + 1) % 6
-    order = torch.randperm(24, generator=g)
-    return first[order], second[order], nearest[order], distance[order], due, far
+    for column, n in enumerate(kinds):
+        second[3 + column, column] = (second[3 + column, column] + 1) % n
+    for i, column in enumerate(named):
+        rows = slice(11 + 2 * i, 13 + 2 * i)
+        first[rows, column] = second[rows, column] = (due[column] + 1) % kinds[column]
+        first[16, column] = second[16, column] = (due[column] + 1) % kinds[column]
+    first[15, named[0]] = (first[15, named[0]] + 2) % kinds[named[0]]  # the second reader alone is right
+    nearest = first[:, 2].clone()
+    nearest[6:8] = (nearest[6:8] + 1) % 4
+    due[hidden], order = -1, torch.randperm(24, generator=g)
+    return first[order], second[order], nearest[order], distance[order], due, 0.25
 
 
 GOOD = Exercise(
@@ -196,6 +197,10 @@ GOOD = Exercise(
         Wrong(
             lambda a, b, n, d, due, far: ((a == due) | (due < 0)).all(1) & (n == a[:, 2]) & (d <= far),
             "The second reader changes nothing in your answer: what only one network sees may be drawn for it.",
+        ),
+        Wrong(
+            lambda a, b, n, d, due, far: good(a, torch.cat([a[:, :2], b[:, 2:]], 1), n, d, due, far),
+            "Compare the two networks in all three factors, not in style alone, also where the prompt leaves one open.",
         ),
         Wrong(
             lambda a, b, n, d, due, far: (a == b).all(1) & ((a == due) | (due < 0)).all(1) & (d <= far),
