@@ -1,8 +1,8 @@
 """SeedSelect on rare shapes of the small world: seeds moved by gradients through guidance, sampler, decoder and CLIP.
 
 For each run of RUNS eight repeats with references of their own, eight seeds each, twelve iterations through twelve
-checkpointed steps at guidance 3; each iteration's pictures are kept as latents, read and measured. About fifty seconds
-a repeat on one core, 45 minutes in all; an interrupted script goes on where it was.
+checkpointed steps at guidance 3; each iteration's pictures are kept as latents, read and measured. An
+interrupted script goes on where it was. About 45 minutes on one core.
 """
 
 from collections.abc import Callable
