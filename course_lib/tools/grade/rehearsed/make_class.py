@@ -99,8 +99,9 @@ class Answers:
 
     def __init__(self, exercise: Exercise, stub: str, solution: str):
         self.exercise, self.stub, self.solution = exercise, stub, solution
-        self.doc = ast.get_docstring(ast.parse(stub).body[-1]) or ""
-        self.raising = stub.rstrip().split("\n")[-1].strip()
+        given = ast.parse(stub).body[-1]
+        self.doc = ast.get_docstring(given) or ""
+        self.raising = ast.unparse([node for node in ast.walk(given) if isinstance(node, ast.Raise)][-1])
         self.right = cache(self._right)
         self.wrong = cache(self._wrong)
 
