@@ -130,10 +130,8 @@ def run(name: str, rate: float, seed: int, law: GaussianMixture = RING, **option
 
 def runs(name: str, rate: float, seeds: tuple[int, ...] = SEEDS, kind: str = "", **options) -> dict[str, Tensor]:
     """`run` for each seed, stacked; `kind` names the files of runs with options."""
-    made = [
-        kept(folder_of(__file__), f"{name}-{kind}{rate:g}-{seed}", run_with, name, rate, seed, options)
-        for seed in seeds
-    ]
+    folder = folder_of(__file__)
+    made = [kept(folder, f"{name}-{kind}{rate:g}-{seed}", run_with, name, rate, seed, options) for seed in seeds]
     return {key: torch.stack([one[key] for one in made]) for key in made[0]}
 
 

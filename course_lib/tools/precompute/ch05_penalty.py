@@ -66,12 +66,9 @@ def measured(seed: int, kind: str, lam: float) -> list[float]:
 def main() -> None:
     """-> none, high (seeds, 2), the latter at the largest strength; always, low (strengths, seeds, 2)."""
     torch.set_num_threads(1)
-    rows = {}
+    folder, rows = folder_of(__file__), {}
     for kind, lams in {"none": LAMS[-1:], "always": LAMS, "low": LAMS, "high": LAMS[-1:]}.items():
-        found = [
-            [kept(folder_of(__file__), f"{kind}-{lam:g}-{seed}", measured, seed, kind, lam) for seed in SEEDS]
-            for lam in lams
-        ]
+        found = [[kept(folder, f"{kind}-{lam:g}-{seed}", measured, seed, kind, lam) for seed in SEEDS] for lam in lams]
         rows[kind] = torch.tensor(found, dtype=torch.float64).squeeze(0)
     save("ch05_penalty", {"lams": LAMS, **rows})
 

@@ -216,9 +216,9 @@ def main() -> None:
     """Every part in turn."""
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
-    results = {}
+    folder, results = folder_of(__file__), {}
     for part in (jacobians, over_iterations, variants, costs, high_dimension):
-        results |= kept(folder_of(__file__), part.__name__, part)
+        results |= kept(folder, part.__name__, part)
     save("ch06_seedselect", results)
 
 
