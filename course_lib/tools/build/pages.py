@@ -11,7 +11,7 @@ from course_lib.tools.build.execute import Run
 from course_lib.tools.build.folding import Folding
 from course_lib.tools.build.markdown import INLINE, outside_fences, role_parts
 from course_lib.tools.build.masters import Code, Directive, Master, Text, parse_blocks, without_title
-from course_lib.tools.build.notebooks import bootstrap, dashed, heading, stubbed, unmarked
+from course_lib.tools.build.notebooks import bootstrap, dashed, heading, stubbed, taking, unmarked
 from course_lib.tools.build.outputs import shown
 from course_lib.tools.build.project import Names, Project, exercise_label
 from course_lib.tools.build.quiz_page import quiz_form
@@ -176,6 +176,5 @@ class Page:
 def measured(run: Run, exercises: dict) -> str:
     """What the chapter cost when it was last executed, and the time its exercises take."""
     memory = f" and at most {run.megabytes / 1000:.1f} GB of memory" if run.megabytes else ""
-    minutes = sum(exercise.minutes for exercise in exercises.values())
     told = f"Measured on the last build: all cells together took {run.seconds:.0f} s on one thread of a CPU{memory}."
-    return told + (f" The exercises take about {minutes} minutes." if minutes else "")
+    return f"{told} {taking(exercises.values())}".rstrip()
