@@ -13,6 +13,8 @@ from course_lib.tools.build.markdown import INLINE, outside_fences, role_parts
 from course_lib.tools.build.masters import Code, Directive, Master, Text, parse_blocks, without_title
 from course_lib.tools.build.notebooks import bootstrap, dashed, heading, stubbed, taking, unmarked
 from course_lib.tools.build.outputs import shown
+from course_lib.tools.build.predictions import field as prediction_field
+from course_lib.tools.build.predictions import question
 from course_lib.tools.build.project import Names, Project, exercise_label
 from course_lib.tools.build.quiz_page import quiz_form
 
@@ -92,6 +94,8 @@ class Page:
             self.add_code(block)
         elif isinstance(block, Text):
             self.markdown(self.text(block.text), block.line)
+            if asked := question(block.text):
+                self.markdown(fenced("raw", "html", {}, prediction_field(self.master.number, asked)), block.line)
         elif block.name == "quiz":
             next(self.executed)
             form = quiz_form(self.master.number, self.project.declared(self.master.number).quiz)
