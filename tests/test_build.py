@@ -9,7 +9,7 @@ import pytest
 
 from course_lib.tools.build.execute import Run
 from course_lib.tools.build.masters import BuildError
-from course_lib.tools.build.notebooks import bootstrap, complete_notebook, stub_line, student_notebook
+from course_lib.tools.build.notebooks import bootstrap, complete_notebook, stub_line, student_notebook, taking
 from course_lib.tools.build.pages import Page
 from course_lib.tools.build.project import Project
 from tests.toy import CHAPTER, CONFIG, Course, cell
@@ -218,7 +218,16 @@ def test_the_quiz_is_a_cell_that_runs(student):
 
 
 def test_minutes_come_from_the_declarations(student):
-    assert "*The exercises take about 15 minutes.*" in text(student)
+    told = "*The exercises of the core path take about 10 minutes, those marked as further 5 more.*"
+    assert told in text(student)
+    assert "importance 1/5 · 5 minutes · further**" in text(student)
+    assert "importance 5/5 · 10 minutes**" in text(student)
+
+
+def test_where_nothing_is_further_no_core_path_is_told():
+    one = SimpleNamespace(minutes=15, further=False)
+    assert taking([one]) == "The exercises take about 15 minutes."
+    assert taking([]) == ""
 
 
 def test_students_get_no_tag_for_comparing_outputs(student, complete):

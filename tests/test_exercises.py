@@ -8,12 +8,23 @@ import torch
 
 from course_lib.exercises import Exercise, Wrong, all_exercises, exercise
 from course_lib.exercises.answers import isolated
+from course_lib.exercises.declare import work
 from course_lib.exercises.draws import whole
 from course_lib.exercises.registry import chapters, module
 from tests.attacks import attacks, passes
 from tests.each_exercise import BOOK, FILES, GRADED
 
 ALL = all_exercises()
+LONGEST = {9: 90, 12: 90}  # minutes of a chapter's core path, elsewhere 110
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_the_core_path_of_a_chapter_is_an_afternoons_work(chapter):
+    """What goes beyond it is marked as further; at least four exercises are left."""
+    mine = [one for one in ALL if one.chapter == chapter]
+    core = [one for one in mine if not one.further]
+    assert work(mine)[0] == sum(one.minutes for one in core) <= LONGEST.get(chapter, 110)
+    assert len(core) >= 4
 
 
 @pytest.mark.parametrize("chapter", chapters())

@@ -9,9 +9,18 @@ from course_lib.tools.build.plain_pages import fill
 from course_lib.tools.build.project import Declared, Project
 
 EXERCISES = {
-    "4.1": SimpleNamespace(id="4.1", title="The kernel", kind="function", points=2, difficulty=1, minutes=5, rubric=""),
+    "4.1": SimpleNamespace(
+        id="4.1", title="The kernel", kind="function", points=2, difficulty=1, minutes=5, rubric="", further=True
+    ),
     "4.2": SimpleNamespace(
-        id="4.2", title="A judgement", kind="judged", points=1, difficulty=3, minutes=15, rubric="1 point: says why."
+        id="4.2",
+        title="A judgement",
+        kind="judged",
+        points=1,
+        difficulty=3,
+        minutes=15,
+        rubric="1 point: says why.",
+        further=False,
     ),
 }
 
@@ -25,8 +34,9 @@ def filled(tmp_path):
     path = tmp_path / "04_repulsion.md"
     text = Text(1, "# Repel\n\n" + "word " * 400)  # 402 words: three minutes, begun
     hint = Directive(9, "hint", "4.1", {}, "hidden " * 1000, 10)
+    fold = Directive(12, "dropdown", "More", {}, "folded " * 1000, 13)
     header = {"paths": ["workshop", "lab"]}
-    master = Master(path, "book/04_repulsion.md", 4, "Repel", header, [text, Code(8, "x = 1", {}, 8), hint])
+    master = Master(path, "book/04_repulsion.md", 4, "Repel", header, [text, Code(8, "x = 1", {}, 8), hint, fold])
 
     def page(text: str) -> str:
         (tmp_path / "page.md").write_text(text)
@@ -47,18 +57,22 @@ def test_addresses_come_from_the_configuration(filled):
 def test_chapters_have_times_and_links(filled):
     row = filled("{{ chapters }}").splitlines()[-1]
     colab = "https://colab.research.google.com/github/somebody/thing/blob/main/notebooks/04_repulsion.ipynb"
-    assert row == f"| [4. Repel](04_repulsion.md) | workshop, lab | 20 min | 0.5 min | [Open in Colab]({colab}) |"
+    assert row == f"| [4. Repel](04_repulsion.md) | workshop, lab | 15 min + 5 | 0.5 min | [Open in Colab]({colab}) |"
 
 
 def test_cards_tell_the_minutes_that_the_master_and_the_declarations_give(filled):
     card = filled("{{ cards }}")
-    assert "**[4. Repel](04_repulsion.md)**\n\n3 min to read · 20 min of exercises\n\n[Open in Colab](https://" in card
+    assert (
+        "**[4. Repel](04_repulsion.md)**\n\n3 min to read · 15 min of exercises and 5 of further ones\n\n[Open in Colab](https://"
+        in card
+    )
     assert card.count(":::{grid-item-card}") == 1
 
 
 def test_exercises_are_added_up(filled):
     lines = filled("{{ exercises }}").splitlines()
-    assert lines[2] == "| 4.1 | The kernel | function | 2 | 1/5 | 5 min |"
+    assert lines[2] == "| 4.1 | The kernel | function, further | 2 | 1/5 | 5 min |"
+    assert lines[3] == "| 4.2 | A judgement | judged | 1 | 3/5 | 15 min |"
     assert lines[-1] == "|  | **chapter 4** |  | **3** |  | **20 min** |"
 
 

@@ -125,9 +125,11 @@ QUIZ = "def quiz(number):\n    print('questions of', number)\n"
 
 EXERCISES = {
     "1.1": SimpleNamespace(
-        id="1.1", title="The double", points=2, difficulty=2, importance=5, minutes=10, equation="(1.1)"
+        id="1.1", title="The double", points=2, difficulty=2, importance=5, minutes=10, equation="(1.1)", further=False
     ),
-    "1.2": SimpleNamespace(id="1.2", title="Why", points=1, difficulty=1, importance=1, minutes=5, equation=""),
+    "1.2": SimpleNamespace(
+        id="1.2", title="Why", points=1, difficulty=1, importance=1, minutes=5, equation="", further=True
+    ),
 }
 vars(EXERCISES["1.1"]).update(name="double", rubric="", kind="function")
 vars(EXERCISES["1.2"]).update(name="", rubric="1 point: says why.", kind="judged")

@@ -432,6 +432,7 @@ CONTRAST = Exercise(
     difficulty=2,
     importance=3,
     minutes=10,
+    further=True,
     equation="(6.10)",
     name="contrastive",
     reference=contrastive,

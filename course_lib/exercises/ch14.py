@@ -258,6 +258,7 @@ THIRDS = Exercise(
     difficulty=2,
     importance=3,
     minutes=10,
+    further=True,
     equation="(10.4)",
     name="thirds",
     reference=thirds,
@@ -635,6 +636,7 @@ FITS = Exercise(
     difficulty=2,
     importance=4,
     minutes=10,
+    further=True,
     equation="(14.7)",
     name="fits",
     reference=fits,
@@ -753,6 +755,7 @@ DESIGN = Exercise(
     difficulty=3,
     importance=4,
     minutes=20,
+    further=True,
     rubric="1 point: names one question that a run can answer, and the sets it needs, minimum, maximum and a second "
     "maximum among them. 1 point: gives pictures, levels and passes, and from them hours by the cost cards of this "
     "chapter, said to be computed. 1 point: names a baseline at the same number of passes (a lower weight, selection) "

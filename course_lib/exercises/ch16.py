@@ -734,6 +734,7 @@ REPORT = Exercise(
     difficulty=5,
     importance=5,
     minutes=120,
+    further=True,
     rubric="2 points: says in one equation or ten lines what the method does and why it should help. 2 points: the "
     "board's row, with intervals, beside independent sampling at the same calls, on prompts not used for tuning. 2 "
     "points: a control that must fail, run, with its number. 2 points: an ablation: each part left out in turn. 1 "

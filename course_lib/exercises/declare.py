@@ -36,6 +36,7 @@ class Exercise:
     needs: what the cell uses beyond torch and built-ins: a public name of course_lib ("ring"), or a line that binds one
     ("D = ring(10)"). home: the library's own function, "course_lib.guidance:rbf". equation: "(4.4)".
     draws: how many inputs `check` tries; by default 5 for a function and 1 for an experiment.
+    further: whether it lies beyond the chapter's core path.
     may_pass: attacks that the tests make of the reference ("x reordered") and that rightly get the points, with why.
     Raises ValueError with one sentence when a field does not fit.
     """
@@ -61,6 +62,7 @@ class Exercise:
     rubric: str = ""
     draws: int = field(default=0)
     beside: bool = False
+    further: bool = False
     may_pass: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -127,6 +129,13 @@ class Exercise:
         for attack, why in self.may_pass.items():
             said = isinstance(why, str) and re.fullmatch(r"[^\n]{15,}\.", why) is not None
             self._need(said, f"may_pass must say in a sentence why {attack!r} may pass, got {why!r}")
+
+
+def work(exercises: Sequence[Exercise]) -> tuple[int, int]:
+    """Minutes of the exercises on the core path, and of those marked as further."""
+    total = sum(one.minutes for one in exercises)
+    core = sum(one.minutes for one in exercises if not one.further)
+    return core, total - core
 
 
 def any_order(*names: str) -> dict[str, str]:

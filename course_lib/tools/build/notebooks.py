@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from course_lib.exercises.declare import work
 from course_lib.tools.build.markdown import CITATIONS, INLINE, Plain, folded, quoted
 from course_lib.tools.build.masters import (
     CHECK_CALL,
@@ -19,6 +20,7 @@ from course_lib.tools.build.masters import (
     walk,
     without_title,
 )
+from course_lib.tools.build.predictions import BOX, question
 from course_lib.tools.build.project import Names, Project
 
 HIDDEN_BEGIN, HIDDEN_END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
@@ -33,7 +35,16 @@ def heading(exercise) -> str:
     return (
         f"Exercise {exercise.id} · {exercise.title} — {points} · difficulty {exercise.difficulty}/5"
         f" · importance {exercise.importance}/5 · {exercise.minutes} minutes"
+        f"{' · further' if exercise.further else ''}"
     )
+
+
+def taking(exercises) -> str:
+    """One sentence on the time the exercises take, what is marked as further apart; empty where there are none."""
+    core, further = work(exercises)
+    if further:
+        return f"The exercises of the core path take about {core} minutes, those marked as further {further} more."
+    return f"The exercises take about {core} minutes." if core else ""
 
 
 def stub_line(exercise) -> str:
@@ -123,10 +134,12 @@ class Writer:
             getattr(self, f"add_{block.name if block.name in own else 'other'}")(block)
 
     def add_text(self, block: Text) -> None:
-        """Text, formulas and notes flow into one cell, up to the next section."""
+        """Text, formulas and notes flow into one cell, up to the next section or a box for a prediction."""
         if block.text.startswith("## "):
             self.end_prose()
         self.prose.append(self.numbered(self.plain.text(block.text)))
+        if question(block.text):
+            self.markdown(BOX, wanted="prediction")
 
     def add_other(self, block: Directive) -> None:
         self.prose.append(self.plain.block(block))
@@ -140,9 +153,8 @@ class Writer:
             self.markdown(text)
 
     def add_measured(self, block: Directive) -> None:
-        minutes = sum(exercise.minutes for exercise in self.exercises.values())
-        if minutes:
-            self.prose.append(f"*The exercises take about {minutes} minutes.*")
+        if told := taking(self.exercises.values()):
+            self.prose.append(f"*{told}*")
 
     def add_exercise(self, block: Directive) -> None:
         exercise = self.exercises[block.argument]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from course_lib.exercises.declare import work
 from course_lib.tools.build.masters import BuildError, Master, Problem, Text, walk
 from course_lib.tools.build.project import Project
 from course_lib.tools.build.quiz_page import progress
@@ -70,13 +71,13 @@ def chapters(project: Project, masters: list[Master], minutes: Mapping[str, floa
     """One row a chapter: paths through it, minutes of exercises and of computing, where to open it."""
     rows = []
     for master in masters:
-        work = sum(exercise.minutes for exercise in declared(project, master))
+        core, further = work(declared(project, master))
         ran = f"{minutes[master.stem]:.1f} min" if master.stem in minutes else "not yet measured"
         rows.append(
             [
                 f"[{master.number}. {master.title}]({master.stem}.md)",
                 ", ".join(master.header["paths"]),
-                f"{work} min",
+                f"{core} min{f' + {further}' if further else ''}",
                 ran,
                 f"[Open in Colab]({project.colab(master.stem)})",
             ]
@@ -85,9 +86,9 @@ def chapters(project: Project, masters: list[Master], minutes: Mapping[str, floa
 
 
 def reading_minutes(master: Master) -> int:
-    """Minutes to read a chapter's text, without hints, solutions and code, rounded up."""
+    """Minutes to read a chapter's text, without folds, hints, solutions and code, rounded up."""
     texts = [block.text for block, inside in walk(master.blocks, master.shown) if isinstance(block, Text)
-             and not {"hint", "solution"} & set(inside)]  # fmt: skip
+             and not {"dropdown", "hint", "solution"} & set(inside)]  # fmt: skip
     return -(-sum(len(text.split()) for text in texts) // PACE)
 
 
@@ -95,10 +96,11 @@ def cards(project: Project, masters: list[Master]) -> str:
     """One card a chapter: how long it is to read, how long its exercises take, where to open it."""
     found = []
     for master in masters:
-        work = sum(exercise.minutes for exercise in declared(project, master))
+        core, further = work(declared(project, master))
+        more = f" and {further} of further ones" if further else ""
         body = (
             f"**[{master.number}. {master.title}]({master.stem}.md)**\n\n"
-            f"{reading_minutes(master)} min to read · {work} min of exercises\n\n"
+            f"{reading_minutes(master)} min to read · {core} min of exercises{more}\n\n"
             f"[Open in Colab]({project.colab(master.stem)})"
         )
         found.append(f":::{{grid-item-card}}\n:class-card: chapter-card\n\n{body}\n:::")
@@ -111,9 +113,10 @@ def exercises(project: Project, masters: list[Master]) -> str:
     for master in masters:
         mine = declared(project, master)
         for one in mine:
-            rows.append([one.id, one.title, one.kind, str(one.points), f"{one.difficulty}/5", f"{one.minutes} min"])
-        points, work = sum(one.points for one in mine), sum(one.minutes for one in mine)
-        rows.append(["", f"**chapter {master.number}**", "", f"**{points}**", "", f"**{work} min**"])
+            kind = f"{one.kind}, further" if one.further else one.kind
+            rows.append([one.id, one.title, kind, str(one.points), f"{one.difficulty}/5", f"{one.minutes} min"])
+        points, minutes = sum(one.points for one in mine), sum(one.minutes for one in mine)
+        rows.append(["", f"**chapter {master.number}**", "", f"**{points}**", "", f"**{minutes} min**"])
     return table(["", "exercise", "kind", "points", "difficulty", "time"], rows)
 
 
