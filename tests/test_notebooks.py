@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 from course_lib.tools.build.command import both, check_all, valid_masters
-from course_lib.tools.build.masters import Code
+from course_lib.tools.build.masters import Code, Directive, Text
 from course_lib.tools.build.notebooks import solution_lines, stubbed
 from course_lib.tools.build.project import Project
 
@@ -219,3 +219,21 @@ def test_the_equations_that_the_library_cites_are_in_the_chapters():
     written = {str(master.number) for master in chapters}
     cited = [(place, number) for place, number in cited if number.split(".")[0] in written]
     assert [f"{place} ({number})" for place, number in cited if number not in known] == []
+
+
+def stacked(blocks: list) -> int:
+    """The most equations in the open that follow each other within a section without a cell or an exercise between."""
+    most = count = 0
+    for block in blocks:
+        if isinstance(block, Code) or (isinstance(block, Text) and block.text.startswith("## ")):
+            count = 0
+        elif isinstance(block, Directive) and block.name == "math":
+            count += 1
+        most = max(most, count)
+    return most
+
+
+def test_no_section_has_more_than_two_equations_before_something_runs():
+    """What is folded does not count."""
+    found = {master.stem: stacked(master.blocks) for master in masters()[1]}
+    assert {stem: count for stem, count in found.items() if count > 2} == {}

@@ -6,7 +6,7 @@ import re
 from course_lib.tools.build.markdown import outside_fences
 
 BOLD = re.compile(r"\*\*([^*]+)\*\*", re.DOTALL)
-ASKED = re.compile(r"(Predict|Guess|Mark|Stop|Write down your guess|Before you (look|read|run|go|move)|.*\?$)", re.DOTALL)
+ASKED = re.compile(r"(Predict|Guess|Mark|Stop|Write down|Before you (look|read|run|go|move)|.*\?$)", re.DOTALL)
 BOX = "**Your prediction:**"
 
 
