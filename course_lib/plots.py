@@ -188,6 +188,13 @@ class Slider:
         )
 
 
+def _saved(fig, kind: str, **options) -> bytes:
+    """A figure as a file, two pixels for one of the page."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format=kind, dpi=144, facecolor="white", **options)
+    return buffer.getvalue()
+
+
 def slider(draw: Callable[[object], object], values: Sequence, name: str) -> Slider:
     """A slider over figures drawn once by draw(value), which works by mouse, finger and keys, without a kernel.
 
@@ -197,12 +204,11 @@ def slider(draw: Callable[[object], object], values: Sequence, name: str) -> Sli
         raise ValueError(f"slider needs at least two values to move between, got {list(values)}: draw a figure instead")
     frames = []
     for value in values:
-        fig, buffer = draw(value), io.BytesIO()
-        fig.savefig(buffer, format="webp", dpi=144, facecolor="white", pil_kwargs={"lossless": True})
+        fig = draw(value)
+        exact, small = (_saved(fig, "webp", pil_kwargs=kind) for kind in ({"lossless": True}, {"quality": 90}))
         if not frames:
-            still, size = io.BytesIO(), tuple(round(72 * inches) for inches in fig.get_size_inches())
-            fig.savefig(still, format="png", dpi=144, facecolor="white")
-        frames.append(buffer.getvalue())
+            still, size = _saved(fig, "png"), tuple(round(72 * inches) for inches in fig.get_size_inches())
+        frames.append(small if 2 * len(small) < len(exact) else exact)
         plt.close(fig)
     told = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
-    return Slider(name, told, frames, size, still.getvalue())
+    return Slider(name, told, frames, size, still)
