@@ -154,9 +154,23 @@ def colab(tmp_path_factory) -> Path:
     return folder
 
 
+def test_the_wheel_has_every_file_of_the_library(colab):
+    """So that what runs here, where nbval runs every notebook, runs from the wheel."""
+    kept = subprocess.run(["git", "ls-files", "-z", "course_lib"], cwd=ROOT, check=True, capture_output=True, text=True)
+    missing = [name for name in kept.stdout.split("\0") if name and not (colab / name).is_file()]
+    assert missing == []
+
+
 @each_student
+def test_a_students_notebook_reads_nothing_of_the_repository(path):
+    """In Colab there is none: no code names a folder above its own, or one beside the library."""
+    for cell in code(path):
+        assert not re.search(r"""["'](\.\./|(book|notebooks|solutions|tests)/)|__file__""", cell.source), cell.source
+
+
+@pytest.mark.parametrize("path", [STUDENT[0], STUDENT[7], STUDENT[-1]], ids=lambda path: path.stem)
 def test_a_students_notebook_runs_unsolved_from_the_wheel_alone(path, colab, tmp_path):
-    """Nothing raises, every exercise reads "not attempted", and the library is the wheel's."""
+    """One of each part: nothing raises, every exercise reads "not attempted", and the library is the wheel's."""
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell("import course_lib\n\nprint(course_lib.__file__)"))
     nbformat.write(notebook, tmp_path / path.name)
