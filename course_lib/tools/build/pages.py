@@ -85,6 +85,8 @@ class Page:
             f"{{download}}`Student notebook <../notebooks/{stem}.ipynb>`\n"
             f"{{download}}`Notebook with solutions <../solutions/{stem}.ipynb>`"
         )
+        if "workshop" in self.master.header.get("paths", []):
+            body += '\n<a href="?slides">Slides</a>'
         return fenced("container", "chapter-links", {}, body)
 
     def text(self, text: str) -> str:
