@@ -234,6 +234,24 @@ def test_the_scale_changes_no_bit_in_float32_and_networks_get_no_gradient(net, g
     assert all(parameter.grad is None for parameter in net.parameters())
 
 
+def test_a_rate_for_each_iteration_and_a_decay_are_adam_s_with_seeds_shrunk_before_each_step(net, g):
+    """The released recipe in small: rates that fall, and z (1 - lr decay) before Adam moves it."""
+    z, loss, rates = torch.randn(3, 2, generator=g), seedselect.appearance(torch.ones(2)), [0.3, 0.3, 0.05, 0.05]
+    own, run, totals = z.clone().requires_grad_(), seedselect.sampler(net.float(), SIGMAS), []
+    adam = torch.optim.Adam([own])
+    for rate in rates:
+        totals.append(loss(run(own)))
+        own.grad = torch.autograd.grad(totals[-1].sum(), own)[0]
+        adam.param_groups[0]["lr"] = rate
+        with torch.no_grad():
+            own.mul_(1 - 0.4 * rate)
+        adam.step()
+    found = seedselect.seedselect(run, z, loss, 4, lr=rates, decay=0.4)
+    torch.testing.assert_close(found.history, torch.stack(totals))
+    for other in ({"lr": 0.3, "decay": 0.4}, {"lr": rates}):
+        assert not torch.allclose(seedselect.seedselect(run, z, loss, 4, **other).history, found.history)
+
+
 def test_a_float16_network_s_gradient_neither_vanishes_nor_overflows():
     """2**-25 inside float16, which rounds it to 0, and 2**10, which overflows at the first scale, side by side."""
     run, factor = lambda z: (z.half() * 2.0**-13).float(), torch.tensor([2.0**-12, 2.0**10])  # noqa: E731
@@ -355,6 +373,13 @@ Z = torch.zeros(2, 2)
         ),
         (lambda: seedselect.seedselect(None, Z.long(), None), ValueError, "real seeds .* of torch.int64"),
         (lambda: seedselect.seedselect(None, Z, None, lr=math.nan), ValueError, "lr > 0, got 30 and nan"),
+        (
+            lambda: seedselect.seedselect(None, Z, None, 3, lr=[0.1, 0.1]),
+            ValueError,
+            r"got 3 and \[0.1, 0.1\]; of rates",
+        ),
+        (lambda: seedselect.seedselect(None, Z, None, 2, lr=[0.1, 0.0]), ValueError, "lr > 0, got 2"),
+        (lambda: seedselect.seedselect(None, Z, None, decay=-0.1), ValueError, "decay must be .* got -0.1"),
         (lambda: seedselect.seedselect(None, Z, None, chunk=0), ValueError, "chunk must be at least 1, got 0"),
     ],
 )

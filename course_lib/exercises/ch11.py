@@ -289,7 +289,8 @@ ROSE = Exercise(
     difficulty=3,
     importance=5,
     minutes=15,
-    equation="(11.5)",
+    further=True,
+    equation="(11.9)",
     name="rose",
     reference=rose,
     inputs=comparisons,
@@ -311,87 +312,76 @@ ROSE = Exercise(
 )
 
 
-# 11.5 agreement of two judges
-def kappa(a, b):
-    """Cohen's kappa (11.6) of two judges."""
-    a, b = a.double(), b.double()
-    seen = (a == b).double().mean()
-    chance = a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean())
-    return (seen - chance) / (1 - chance)
+# 11.5 does the loss see the difference?
+def auc(own, other):
+    """Share of pairs (own, other) in which the own loss is the lower one (11.4), ties half."""
+    own, other = own.double(), other.double()
+    return ((own[:, None] < other).double() + 0.5 * (own[:, None] == other)).mean()
 
 
-def kappa_by_table(a, b):
-    table = torch.zeros(2, 2, dtype=torch.float64)
-    for x, y in zip(a.long(), b.long()):
-        table[x, y] += 1 / len(a)
-    chance = (table.sum(0) * table.sum(1)).sum()
-    return (table.trace() - chance) / (1 - chance)
+def auc_by_ranks(own, other):
+    both = torch.cat([own, other]).double()
+    rank = (both[:, None] > both).sum(1) + ((both[:, None] == both).sum(1) + 1) / 2
+    m, n = len(own), len(other)
+    return 1 - (rank[:m].sum() - m * (m + 1) / 2) / (m * n)
 
 
-def kappa_by_covariance(a, b):
-    a, b = a.double(), b.double()
-    p, q = a.mean(), b.mean()
-    return 2 * ((a * b).mean() - p * q) / (p * (1 - q) + q * (1 - p))
+def auc_by_loop(own, other):
+    won = 0.0
+    for one in own.tolist():
+        for another in other.tolist():
+            won += 1.0 if one < another else 0.5 if one == another else 0.0
+    return won / (len(own) * len(other))
 
 
-def judges(g):
-    """Two judges of one set of pictures, who agree more often than chance would have it."""
-    N = whole(g, 20, 40)
-    truth = torch.rand(N, generator=g) < 0.35
-    a, b = (truth ^ (torch.rand(N, generator=g) < wrong) for wrong in (0.1, 0.25))
-    a[:5], b[:5] = torch.tensor([1, 1, 0, 0, 1]).bool(), torch.tensor([1, 0, 1, 0, 1]).bool()
-    a[5:7], b[5:7] = True, False
-    return a, b
+def losses(g):
+    """Losses of two kinds of pictures that overlap, unequal in number, some equal."""
+    m, n = whole(g, 8, 14), whole(g, 18, 30)
+    own, other = normal(g, m) - real(g, 0.3, 1.2), normal(g, n)
+    other[:3] = own[:3]
+    return own, other
 
 
-def chance_of(a, b):
-    p, q = a.double().mean(), b.double().mean()
-    return p * q + (1 - p) * (1 - q)
-
-
-def seen_of(a, b):
-    return (a == b).double().mean()
-
-
-KAPPA = Exercise(
+AUC = Exercise(
     "11.5",
-    "Do two judges agree?",
-    points=1,
+    "Does the loss see the difference?",
+    points=2,
     difficulty=2,
-    importance=4,
+    importance=5,
     minutes=10,
-    further=True,
-    equation="(11.6)",
-    name="kappa",
-    reference=kappa,
-    inputs=judges,
-    right=[kappa_by_table, kappa_by_covariance],
+    equation="(11.4)",
+    name="auc",
+    reference=auc,
+    inputs=losses,
+    right=[auc_by_ranks, auc_by_loop],
     wrong=[
-        Wrong(seen_of, "That is the share of agreements: two judges who nearly always say no agree without looking."),
         Wrong(
-            lambda a, b: seen_of(a, b) - chance_of(a, b),
-            "What is left beyond chance is still to be divided by what there was to gain, 1 - c.",
+            lambda own, other: auc(other, own),
+            "You count the pairs in which the other kind has the lower loss: low is near the references.",
         ),
         Wrong(
-            lambda a, b: torch.corrcoef(torch.stack([a, b]).double())[0, 1],
-            "That is the correlation: it does not mind that one judge says yes more often than the other.",
+            lambda own, other: (own[:, None] < other).double().mean(),
+            "Where both losses are equal the pair says nothing, and counts one half: you gave it nothing.",
         ),
         Wrong(
-            lambda a, b: 2 * seen_of(a, b) - 1,
-            "You took one half for chance: chance depends on how often each of them says yes.",
+            lambda own, other: (own[:, None] <= other).double().mean(),
+            "Where both losses are equal the pair says nothing, and counts one half: you counted it whole.",
         ),
         Wrong(
-            lambda a, b: (
-                (seen_of(a, b) - a.double().mean() * b.double().mean()) / (1 - a.double().mean() * b.double().mean())
-            ),
-            "By chance both can also say no: the second product is missing in c.",
+            lambda own, other: (own < other.mean()).double().mean(),
+            "You compare with the mean of the others: (11.4) compares with each of them.",
         ),
         Wrong(
-            lambda a, b: (a & b).sum() / (a | b).sum(),
-            "That is the overlap of the two sets of yes (11.1): agreeing on no counts as well.",
+            lambda own, other: other.mean() - own.mean(),
+            "A difference of means has the unit of the loss: (11.4) is a share of pairs.",
+        ),
+        Wrong(
+            lambda own, other: (own[: len(other)] < other[: len(own)]).double().mean(),
+            "You compare the first with the first and so on: every own one meets every other one.",
         ),
     ],
     tolerance=1e-6,
+    may_pass=any_order("own", "other"),
 )
 
 
@@ -445,7 +435,7 @@ BEST = Exercise(
     difficulty=4,
     importance=5,
     minutes=20,
-    equation="(11.7)",
+    equation="(11.5)",
     name="success_of_best",
     reference=success_of_best,
     inputs=candidates,
@@ -465,7 +455,7 @@ BEST = Exercise(
         ),
         Wrong(
             with_replacement,
-            "You draw with replacement, so that a candidate can be in a draw twice: (11.7) counts sets of n.",
+            "You draw with replacement, so that a candidate can be in a draw twice: (11.5) counts sets of n.",
         ),
         Wrong(
             lambda loss, hit, n: success_by_choose(-loss, hit, n),
@@ -480,7 +470,7 @@ BEST = Exercise(
                 sum(math.comb(len(loss) - k, n - 1) * float(hit[i]) for k, i in enumerate(loss.argsort()))
                 / math.comb(len(loss), n)
             ),
-            "Your k begins at 0, but (11.7) counts from 1: with k from 0 the first has M - 1 - k behind it.",
+            "Your k begins at 0, but (11.5) counts from 1: with k from 0 the first has M - 1 - k behind it.",
         ),
     ],
     tolerance=1e-7,
@@ -490,7 +480,7 @@ BEST = Exercise(
 
 # 11.7 the price of a success
 def price(iterations, hit, steps, first):
-    """Network calls for each success (11.8)."""
+    """Network calls for each success (11.7)."""
     runs = first * len(hit) + 4 * iterations.sum()
     return 2 * steps * runs / hit.sum()
 
@@ -511,7 +501,7 @@ PRICE = Exercise(
     difficulty=2,
     importance=5,
     minutes=8,
-    equation="(11.8)",
+    equation="(11.7)",
     name="price",
     reference=price,
     inputs=lambda g: (
@@ -673,6 +663,7 @@ HAND_OUT = Exercise(
     difficulty=4,
     importance=5,
     minutes=20,
+    further=True,
     equation="(11.3)",
     name="hand_out",
     reference=hand_out,
@@ -698,7 +689,7 @@ HAND_OUT = Exercise(
 
 # 11.9 accuracy by group
 def by_group(answers, labels, groups):
-    """Mean accuracy of the classes of each group (11.9)."""
+    """Mean accuracy of the classes of each group (11.10)."""
     right = (answers == labels).double()
     each = torch.stack([right[labels == c].mean() for c in range(len(groups))])
     return torch.stack([each[groups == group].mean() for group in range(3)])
@@ -758,7 +749,7 @@ GROUPS = Exercise(
     importance=4,
     minutes=8,
     further=True,
-    equation="(11.9)",
+    equation="(11.10)",
     name="by_group",
     reference=by_group,
     inputs=answered,
@@ -802,7 +793,96 @@ REPORT = Exercise(
     "pictures.",
 )
 
-EXERCISES = [IOU, ARMS, SEMANTIC, ROSE, KAPPA, BEST, PRICE, HAND_OUT, GROUPS, REPORT]
+# 11.11 the loss as released
+LEVELS = (0.05, 0.25, 0.7)
+
+
+def released_loss(v, x, features, latents):
+    """Ten times the cosine distance over the last three levels plus the mean squared error of the latents (11.8)."""
+    meaning = sum(w * (1 - F.cosine_similarity(one, features[None], dim=1)) for w, one in zip(LEVELS, v))
+    return 10 * meaning + (x - latents).square().flatten(1).mean(1)
+
+
+def released_by_library(v, x, features, latents):
+    angle = seedselect.over_last(seedselect.semantic(lambda one: one, features, "cosine"), LEVELS)(v)
+    return 10 * angle + seedselect.appearance(latents)(x) ** 2 / latents.numel()
+
+
+def released_by_loop(v, x, features, latents):
+    found = []
+    for i in range(len(x)):
+        cosines = [float(one[i] @ features / (one[i].norm() * features.norm())) for one in v]
+        angle = sum(w * (1 - c) for w, c in zip(LEVELS, cosines))
+        found.append(10 * angle + float(((x[i] - latents) ** 2).mean()))
+    return torch.tensor(found)
+
+
+def with_weights(weights, mean=True):
+    def loss(v, x, features, latents):
+        meaning = sum(w * (1 - F.cosine_similarity(one, features[None], dim=1)) for w, one in zip(weights, v))
+        error = (x - latents).square().flatten(1)
+        return 10 * meaning + (error.mean(1) if mean else error.sum(1))
+
+    return loss
+
+
+def last_levels(g):
+    """Features of the last three levels (3, N, d), latents (N, 4, 3, 3), and the means of the references."""
+    N, d = whole(g, 3, 6), whole(g, 5, 9)
+    return normal(g, 3, N, d) + 0.4, normal(g, N, 4, 3, 3), normal(g, d) + 0.4, normal(g, 4, 3, 3)
+
+
+RELEASED = Exercise(
+    "11.11",
+    "The loss as it was released",
+    points=2,
+    difficulty=3,
+    importance=4,
+    minutes=12,
+    equation="(11.8)",
+    name="released_loss",
+    reference=released_loss,
+    inputs=last_levels,
+    right=[released_by_library, released_by_loop],
+    wrong=[
+        Wrong(
+            with_weights((0.7, 0.25, 0.05)),
+            "Your weights run the wrong way: the last level, which is the picture itself, weighs .7.",
+        ),
+        Wrong(
+            with_weights((0.0, 0.0, 1.0)),
+            "You look at the last level alone: the two before it weigh .05 and .25.",
+        ),
+        Wrong(
+            with_weights((1 / 3, 1 / 3, 1 / 3)),
+            "You weigh the three levels alike: the weights are .05, .25 and .7.",
+        ),
+        Wrong(
+            with_weights(LEVELS, mean=False),
+            "You add up the squared error of the latents: (11.8) takes its mean, or 576 numbers outweigh the rest.",
+        ),
+        Wrong(
+            lambda v, x, features, latents: released_loss(v, x, features, latents).mean(),
+            "One number for each seed is due, (N,): you averaged over the seeds.",
+        ),
+        Wrong(
+            lambda v, x, features, latents: (
+                released_loss(v, x, features, latents) / 10 + 0.9 * (x - latents).square().flatten(1).mean(1)
+            ),
+            "The factor 10 is missing before the part that looks at features.",
+        ),
+        Wrong(
+            lambda v, x, features, latents: (
+                released_loss(v, x, features, latents) - (x - latents).square().flatten(1).mean(1)
+            ),
+            "The second part is missing, the error of the latents.",
+        ),
+    ],
+    tolerance=1e-6,
+    home="course_lib.seedselect:as_released",
+)
+
+EXERCISES = [IOU, ARMS, SEMANTIC, ROSE, AUC, BEST, PRICE, HAND_OUT, GROUPS, REPORT, RELEASED]
 
 QUIZ = [
     Question(
@@ -825,11 +905,16 @@ QUIZ = [
         otherwise="Count one run, 12 steps of 2 calls, then what an iteration costs in runs.",
     ),
     Question(
-        "Two judges say yes to 5 % and 6 % of the pictures and agree on 92 %. What does that show?",
+        "Before any gradient: the loss ranks a picture with the concept before one without it in 52 % of pairs. "
+        "What will SeedSelect do?",
         [
-            ("That both are good", False, "Two judges who say no to nearly all agree without looking."),
-            ("Little: chance alone gives about 90 %", True, "Then kappa is near .2."),
-            ("That they are copies of each other", False, "Copies would agree on everything."),
+            ("Find the concept, with more iterations", False, "Lower the loss, yes: but the loss hardly knows of it."),
+            (
+                "Lower the loss, and show the concept about as often as luck",
+                True,
+                "A coin ranks 50 %: change the loss.",
+            ),
+            ("Nothing: the loss cannot be lowered", False, "It can, by colour, texture or place."),
         ],
     ),
     Question(

@@ -75,7 +75,7 @@ def as_released(
     lam: float = 10.0,
     weights: Sequence[float] = (0.05, 0.25, 0.7),
 ) -> Loss:
-    """lam times the semantic loss by cosine over the last steps (6.6), (6.9), plus the mean squared error of latents.
+    """lam times the semantic loss by cosine over the last steps (6.9), plus the mean squared error of latents (11.8).
 
     features (d,) and latents (*shape) are the references' means, (k, N, *shape) -> (N,). Take for `latents` references
     with the thing in one place: the mean of others is a blur. Raises ValueError for lam < 0, or steps without a weight.

@@ -54,7 +54,7 @@ def best_of(run: Callable[[Tensor], Tensor], loss: Callable[[Tensor], Tensor], c
 
 
 def success_of_best(loss: Tensor, hit: Tensor, n: int) -> float:
-    """Chance that the best of n candidates is a hit (11.7), candidates drawn from M without replacement.
+    """Chance that the best of n candidates is a hit (11.5), candidates drawn from M without replacement.
 
     loss (M,) ranks the candidates, hit (M,) says which are hits. The k-th of all M in the order of the loss is the best
     of n in C(M - k, n - 1) of C(M, n) draws, so no draw has to be made. Raises ValueError unless 1 <= n <= M.

@@ -1,7 +1,7 @@
 """SeedSelect: gradients through the sampler choose a seed, and nothing else of the model changes."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,33 +27,36 @@ def seedselect(
     z: Tensor,
     loss: Loss,
     iterations: int = 30,
-    lr: float = 0.1,
+    lr: float | Sequence[float] = 0.1,
     prior: Loss | None = None,
     weight: float = 0.1,
     renormalise: bool = False,
     stop: Callable[[Tensor], Tensor] | None = None,
     chunk: int | None = None,
+    decay: float = 0.0,
 ) -> Selected:
     """Adam on the seeds z alone, minimising loss(run(z)) + weight prior(z); keeps each particle's best seed (6.8).
 
-    `run` maps seeds to samples (see `sampler`); the network's weights stay as they are. `prior` (chi_nll, gaussian_kl)
-    or `renormalise` (back to the first length after every step) keeps seeds on the shell. A particle at which
+    `run` maps seeds to samples (see `sampler`); the network's weights stay as they are. `lr` is one rate or one for
+    each iteration, and `decay` AdamW's: a step first shrinks the seeds by lr decay. `prior` (chi_nll, gaussian_kl) or
+    `renormalise` (back to the first length after every step) keeps seeds on the shell. A particle at which
     stop(samples) (N,) is true keeps that seed; of several kept steps it sees the last. Losses are summed over
     particles, so that none sees the others' number, and at most `chunk` particles at a time need memory. Seeds and
     losses are float32 or better, the network may be a half: each particle's loss is multiplied by a power of two, which
     changes no other number but keeps a float16 network's gradient from vanishing, and again by a smaller one where it
-    overflows. Raises FloatingPointError for a loss or gradient that is not finite. Source: Samuel et al. (2024),
-    without weight decay.
+    overflows. Raises FloatingPointError for a loss or gradient that is not finite. Source: Samuel et al. (2024); their
+    code has three rates of .1, then .01, and AdamW's decay .01.
     """
-    _check(z, iterations, lr, chunk)
+    rates = _checked(z, iterations, lr, chunk, decay)
     z = wide(z.detach()).clone().requires_grad_()
     length, columns = _length(z), (-1, *[1] * (z.ndim - 1))
-    optimiser, best, history = torch.optim.Adam([z], lr=lr), _Best(z), []
+    optimiser, best, history = torch.optim.AdamW([z], weight_decay=decay), _Best(z), []
     objective = _Objective(run, loss, prior, weight, stop)
     scale = torch.full((len(z),), LARGEST_SCALE, device=z.device)
-    for iteration in range(iterations):
+    for iteration, rate in enumerate(rates):
+        optimiser.param_groups[0]["lr"] = rate
         parts = zip(z.detach().split(chunk or len(z)), scale.split(chunk or len(z)))
-        found = [objective(part, own, iteration, lr) for part, own in parts]
+        found = [objective(part, own, iteration, rate) for part, own in parts]
         values, total, arrived, z.grad, scale = (torch.cat(pieces) for pieces in zip(*found))
         history.append(values)
         best.update(z.detach(), values, total, arrived)
@@ -66,13 +69,20 @@ def seedselect(
     return Selected(best.z, best.loss, torch.stack(history), best.iterations)
 
 
-def _check(z: Tensor, iterations: int, lr: float, chunk: int | None) -> None:
-    if iterations < 1 or not 0 < lr < math.inf:
-        raise ValueError(f"seedselect: needs iterations >= 1 and lr > 0, got {iterations} and {lr:g}.")
+def _checked(z: Tensor, iterations: int, lr: float | Sequence[float], chunk: int | None, decay: float) -> list[float]:
+    """The rate of each iteration, after the arguments have been looked at."""
+    rates = [float(rate) for rate in lr] if isinstance(lr, Sequence) else [float(lr)] * iterations
+    if iterations < 1 or len(rates) != iterations or not all(0 < rate < math.inf for rate in rates):
+        raise ValueError(
+            f"seedselect: needs iterations >= 1 and lr > 0, got {iterations} and {lr}; of rates one an iteration."
+        )
+    if not 0 <= decay < math.inf:
+        raise ValueError(f"seedselect: decay must be finite and not negative, got {decay}.")
     if not z.is_floating_point() or z.ndim < 2 or len(z) < 1:
         raise ValueError(f"seedselect: z must be real seeds (N, *shape), N >= 1, got {tuple(z.shape)} of {z.dtype}.")
     if chunk is not None and chunk < 1:
         raise ValueError(f"seedselect: chunk must be at least 1, got {chunk}; None is everything at once.")
+    return rates
 
 
 def _length(z: Tensor) -> Tensor:
