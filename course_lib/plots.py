@@ -1,7 +1,10 @@
 """Figures from arrays. A function draws what it is given and computes nothing about it; colour never speaks alone."""
 
+import html
 import io
+from base64 import b64encode
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,6 +15,13 @@ from torch import Tensor
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#666666")  # Okabe and Ito, and grey
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = PALETTE
 MARKERS = ("o", "s", "^", "D", "v", "P")
+
+# What the handle of a slider does: of its pictures the chosen one is seen, and its value is written and told.
+MOVED = (
+    "const box=this.closest('.course-slider'),all=[...box.querySelectorAll('figure')],chosen=all[this.value];"
+    "for(const one of all)one.style.visibility=one===chosen?'visible':'hidden';"
+    "box.querySelector('output').value=chosen.dataset.told;this.setAttribute('aria-valuetext',chosen.dataset.told)"
+)
 
 
 def _array(values) -> np.ndarray:
@@ -137,27 +147,68 @@ def animate(
         return (dots,)
 
     with plt.rc_context({"savefig.dpi": 72, "savefig.facecolor": "white"}):
-        html = FuncAnimation(fig, draw, len(keep), interval=150).to_jshtml(default_mode="once")
+        player = FuncAnimation(fig, draw, len(keep), interval=150).to_jshtml(default_mode="once")
     plt.close(fig)
-    return HTML(html)
+    return HTML(player)
 
 
-def slider(draw: Callable[[object], object], values: Sequence, name: str):
-    """A slider over figures drawn once by draw(value), which works with and without a kernel -> ipywidgets box.
+@dataclass(frozen=True, repr=False)
+class Slider:
+    """Pictures over the values of a parameter, one of them in sight: HTML that needs neither a kernel nor a net."""
 
-    draw returns a matplotlib figure; `name` stands before the slider.
+    name: str
+    told: Sequence[str]  # each value as text
+    frames: Sequence[bytes]  # WebP, two pixels for one of the page
+    size: tuple[int, int]
+    still: bytes  # the first as PNG, for what shows no HTML
+
+    def __repr__(self) -> str:
+        return f"A slider over {self.name}: {', '.join(self.told)}"
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        return {"text/html": self.html(), "image/png": self.still}
+
+    def html(self) -> str:
+        """A range input with its name and value in words, above the pictures, which lie one on the other."""
+        name, told = html.escape(self.name), [html.escape(text) for text in self.told]
+        width, height = self.size
+        pictures = "".join(
+            f'<figure data-told="{text}" style="grid-area:1/1;margin:0;visibility:{"hidden" if n else "visible"}">'
+            f'<img alt="{name} {text}" width="{width}" height="{height}" style="max-width:100%;height:auto" '
+            f'src="data:image/webp;base64,{b64encode(frame).decode()}"></figure>'
+            for n, (text, frame) in enumerate(zip(told, self.frames))
+        )
+        return (
+            f'<div class="course-slider" style="max-width:{width}px;--across:{2 if width > 360 else 3}">'
+            '<div style="display:flex;align-items:center;gap:.8em"><label style="display:flex;flex:1;gap:.8em">'
+            f'<span>{name}</span><input type="range" min="0" max="{len(told) - 1}" value="0" autocomplete="off" '
+            f'aria-valuetext="{told[0]}" oninput="{MOVED}" style="flex:1;min-width:0"></label>'
+            f'<output aria-live="off" style="min-width:3.5em">{told[0]}</output></div>'
+            f'<div style="display:grid;grid-template-columns:minmax(0,1fr)">{pictures}</div></div>'
+        )
+
+
+def _saved(fig, kind: str, **options) -> bytes:
+    """A figure as a file, two pixels for one of the page."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format=kind, dpi=144, facecolor="white", **options)
+    return buffer.getvalue()
+
+
+def slider(draw: Callable[[object], object], values: Sequence, name: str) -> Slider:
+    """A slider over figures drawn once by draw(value), which works by mouse, finger and keys, without a kernel.
+
+    draw returns a matplotlib figure; `name` stands before the slider. Raises ValueError with fewer than two values.
     """
-    import ipywidgets
-
-    images = []
+    if len(values) < 2:
+        raise ValueError(f"slider needs at least two values to move between, got {list(values)}: draw a figure instead")
+    frames = []
     for value in values:
-        fig, buffer = draw(value), io.BytesIO()
-        fig.savefig(buffer, format="png", dpi=72, facecolor="white")
+        fig = draw(value)
+        exact, small = (_saved(fig, "webp", pil_kwargs=kind) for kind in ({"lossless": True}, {"quality": 90}))
+        if not frames:
+            still, size = _saved(fig, "png"), tuple(round(72 * inches) for inches in fig.get_size_inches())
+        frames.append(small if 2 * len(small) < len(exact) else exact)
         plt.close(fig)
-        images.append(ipywidgets.Image(value=buffer.getvalue(), format="png"))
-    stack = getattr(ipywidgets, "Stack", ipywidgets.Tab)(images, selected_index=0)  # version 7 (Colab) has no Stack
-    style = {"description_width": "initial"}
-    options = [(f"{value}", i) for i, value in enumerate(values)]
-    control = ipywidgets.SelectionSlider(options=options, description=name, style=style)
-    ipywidgets.jslink((control, "index"), (stack, "selected_index"))
-    return ipywidgets.VBox([control, stack])
+    told = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    return Slider(name, told, frames, size, still)

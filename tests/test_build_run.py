@@ -305,7 +305,7 @@ def test_every_page_is_on_the_site_with_its_numbers(built):
 def test_the_page_of_a_chapter_has_all_that_a_reader_needs(built):
     page = built.read("_build/html/book/01_toy.html")
     for wanted in (
-        "https://colab.research.google.com/github/somebody/toy/blob/trunk/notebooks/01_toy.ipynb",
+        f"https://colab.research.google.com/github/somebody/toy/blob/{built.project.release}/notebooks/01_toy.ipynb",
         "Exercise 1.1 · The double — 2 points · difficulty 2/5 · importance 5/5 · 10 minutes",
         "Hint 2",
         "Solution of 1.1",

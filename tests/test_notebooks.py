@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 from course_lib.tools.build.command import both, check_all, valid_masters
-from course_lib.tools.build.masters import Code
+from course_lib.tools.build.masters import Code, Directive, Text
 from course_lib.tools.build.notebooks import solution_lines, stubbed
 from course_lib.tools.build.project import Project
 
@@ -154,9 +154,23 @@ def colab(tmp_path_factory) -> Path:
     return folder
 
 
+def test_the_wheel_has_every_file_of_the_library(colab):
+    """So that what runs here, where nbval runs every notebook, runs from the wheel."""
+    kept = subprocess.run(["git", "ls-files", "-z", "course_lib"], cwd=ROOT, check=True, capture_output=True, text=True)
+    missing = [name for name in kept.stdout.split("\0") if name and not (colab / name).is_file()]
+    assert missing == []
+
+
 @each_student
+def test_a_students_notebook_reads_nothing_of_the_repository(path):
+    """In Colab there is none: no code names a folder above its own, or one beside the library."""
+    for cell in code(path):
+        assert not re.search(r"""["'](\.\./|(book|notebooks|solutions|tests)/)|__file__""", cell.source), cell.source
+
+
+@pytest.mark.parametrize("path", [STUDENT[0], STUDENT[7], STUDENT[-1]], ids=lambda path: path.stem)
 def test_a_students_notebook_runs_unsolved_from_the_wheel_alone(path, colab, tmp_path):
-    """Nothing raises, every exercise reads "not attempted", and the library is the wheel's."""
+    """One of each part: nothing raises, every exercise reads "not attempted", and the library is the wheel's."""
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell("import course_lib\n\nprint(course_lib.__file__)"))
     nbformat.write(notebook, tmp_path / path.name)
@@ -205,3 +219,21 @@ def test_the_equations_that_the_library_cites_are_in_the_chapters():
     written = {str(master.number) for master in chapters}
     cited = [(place, number) for place, number in cited if number.split(".")[0] in written]
     assert [f"{place} ({number})" for place, number in cited if number not in known] == []
+
+
+def stacked(blocks: list) -> int:
+    """The most equations in the open that follow each other within a section without a cell or an exercise between."""
+    most = count = 0
+    for block in blocks:
+        if isinstance(block, Code) or (isinstance(block, Text) and block.text.startswith("## ")):
+            count = 0
+        elif isinstance(block, Directive) and block.name == "math":
+            count += 1
+        most = max(most, count)
+    return most
+
+
+def test_no_section_has_more_than_two_equations_before_something_runs():
+    """What is folded does not count."""
+    found = {master.stem: stacked(master.blocks) for master in masters()[1]}
+    assert {stem: count for stem, count in found.items() if count > 2} == {}

@@ -34,8 +34,9 @@ def filled(tmp_path):
     path = tmp_path / "04_repulsion.md"
     text = Text(1, "# Repel\n\n" + "word " * 400)  # 402 words: three minutes, begun
     hint = Directive(9, "hint", "4.1", {}, "hidden " * 1000, 10)
+    fold = Directive(12, "dropdown", "More", {}, "folded " * 1000, 13)
     header = {"paths": ["workshop", "lab"]}
-    master = Master(path, "book/04_repulsion.md", 4, "Repel", header, [text, Code(8, "x = 1", {}, 8), hint])
+    master = Master(path, "book/04_repulsion.md", 4, "Repel", header, [text, Code(8, "x = 1", {}, 8), hint, fold])
 
     def page(text: str) -> str:
         (tmp_path / "page.md").write_text(text)

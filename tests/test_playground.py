@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from course_lib.guidance import Above, Repulsion, guided, radial, rbf
 from course_lib.metrics import modes_hit, on_mode
 from course_lib.samplers import ddim, ddpm, geometric, langevin, sample
 from course_lib.tools.build.masters import Directive
+from course_lib.tools.build.plain_script import make_plain_script
 from course_lib.tools.build.project import Project
 from course_lib.tools.environment import find_browser
 
@@ -314,6 +316,22 @@ def test_where_no_module_can_be_loaded_a_sentence_says_what_to_do(browser, addre
     page.route("**/playground.js", lambda route: route.abort())
     page.goto(f"{address}/page.html")
     page.get_by_text("This playground comes from a server: run make serve").wait_for()
+    page.close()
+
+
+def test_opened_as_a_file_it_is_one_plain_script(browser, tmp_path):
+    """The builder's script, for a page that may load no module; it answers the keyboard as ever."""
+    shutil.copytree(STATIC, tmp_path / "_static", ignore=shutil.ignore_patterns("vendor"))
+    make_plain_script(tmp_path)
+    (tmp_path / "_static" / "page.html").write_text(PAGE.format(body=FORCE), encoding="utf-8")
+    page, errors = browser.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((tmp_path / "_static" / "page.html").as_uri())
+    page.wait_for_selector(".playground canvas")
+    before = picture(page)
+    page.get_by_label("strength of the force").press("End")
+    assert picture(page) != before
+    assert errors == []
     page.close()
 
 

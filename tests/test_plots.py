@@ -1,8 +1,9 @@
 """Plots: each function draws the arrays it is given and returns what it promises."""
 
+import base64
+import io
 import re
 
-import ipywidgets
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.colors import to_hex  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from course_lib import plots  # noqa: E402
 
@@ -180,27 +182,59 @@ def test_animation_has_no_more_frames_than_promised():
     assert frames_of(plots.animate([X[:1]] * 30)) == 24
 
 
-def test_slider_links_to_its_pictures(monkeypatch):
-    """Each value has its own picture, drawn once and closed; moving the handle shows it, with and without a kernel."""
-    drawn, links, jslink = [], [], ipywidgets.jslink
-    monkeypatch.setattr(ipywidgets, "jslink", lambda a, b: links.append((a, b)) or jslink(a, b))
+def line_to(value, drawn=None):
+    """A small figure that differs with the value; the values drawn are noted."""
+    fig, ax = plt.subplots(figsize=(2, 1))
+    ax.plot([0, value])
+    if drawn is not None:
+        drawn.append(value)
+    return fig
+
+
+def test_slider_has_a_picture_for_each_value():
+    """Drawn once, in order, closed; twice as fine as they are shown; the first also as PNG, and a text."""
+    drawn = []
+    made = plots.slider(lambda value: line_to(value, drawn), [1, 0.1 + 0.2, 25], "steps < h")
+    assert drawn == [1, 0.1 + 0.2, 25]
+    assert not plt.get_fignums()
+    assert made.told == ["1", "0.3", "25"]
+    assert made.size == (144, 72)
+    seen = [np.asarray(Image.open(io.BytesIO(frame)).convert("RGB")) for frame in made.frames]
+    assert {picture.shape for picture in seen} == {(144, 288, 3)}
+    assert not np.array_equal(seen[0], seen[1])
+    bundle = made._repr_mimebundle_()
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(bundle["image/png"])).convert("RGB")), seen[0])
+    assert repr(made) == "A slider over steps < h: 1, 0.3, 25"
+    assert re.findall(r'<img alt="([^"]+)" width="144" height="72"', bundle["text/html"]) == [
+        "steps &lt; h 1", "steps &lt; h 0.3", "steps &lt; h 25"
+    ]  # fmt: skip
+    inside = re.findall(r"data:image/webp;base64,([^\"]+)", bundle["text/html"])
+    assert [base64.b64decode(data) for data in inside] == made.frames
+    assert "http" not in bundle["text/html"]
+
+
+def test_a_picture_full_of_colours_is_kept_small():
+    """What lossless packing cannot make small (noise) is at most half as large, and looks the same."""
+    noise = torch.rand(40, 60, 3, generator=torch.Generator().manual_seed(0)).numpy()
 
     def draw(value):
-        fig, ax = plt.subplots(figsize=(1, 1))
-        ax.plot([0, value])
-        drawn.append(value)
+        fig, ax = plt.subplots(figsize=(3, 2))
+        ax.imshow(noise**value, interpolation="bicubic")
         return fig
 
-    box = plots.slider(draw, [1, 5, 25], "alpha")
-    control, stack = box.children
-    assert drawn == [1, 5, 25]
-    assert not plt.get_fignums()
-    assert control.description == "alpha"
-    assert list(control.options) == [("1", 0), ("5", 1), ("25", 2)]
-    assert stack.selected_index == 0
-    pictures = [bytes(child.value) for child in stack.children]
-    assert all(picture.startswith(b"\x89PNG") for picture in pictures)
-    assert links == [((control, "index"), (stack, "selected_index"))]
+    made = plots.slider(draw, [1, 2], "power")
+    fig = draw(1)
+    exact = io.BytesIO()
+    fig.savefig(exact, format="png", dpi=144, facecolor="white")
+    plt.close(fig)
+    assert len(made.frames[0]) < len(exact.getvalue()) / 2
+    seen, due = (np.asarray(Image.open(io.BytesIO(b)).convert("RGB")) for b in (made.frames[0], exact.getvalue()))
+    assert np.abs(seen.astype(float) - due).mean() < 6
+
+
+def test_a_slider_of_one_value_is_none():
+    with pytest.raises(ValueError, match=r"at least two values to move between, got \[5\]: draw a figure"):
+        plots.slider(line_to, [5], "alpha")
 
 
 def pictures(n, height=4, width=6):

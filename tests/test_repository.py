@@ -288,7 +288,7 @@ def test_vendored_scripts_are_what_they_were():
 
     for folder in (VENDOR, FOR_TESTS):
         assert (folder / "SHA256SUMS").read_text() == checksums(folder)
-    assert {path.parent.name for path in VENDOR.rglob("LICENSE")} == {"mathjax", "widgets"}
+    assert {path.parent.name for path in VENDOR.rglob("LICENSE")} == {"mathjax"}
     assert {path.parent.name for path in FOR_TESTS.rglob("LICENSE")} == {"axe"}
 
 

@@ -44,11 +44,11 @@ FAINT = """() => {
     .filter(([ratio, e]) => ratio < 4.5).map(([ratio, e]) => ratio.toFixed(1) + ' ' + e.outerHTML.slice(0, 150));
 }"""
 
-# Pictures without words: those of animations and sliders are described by a hidden text after them.
+# Pictures without words: those of animations are described by a hidden text after them.
 SPEECHLESS = """() => [...document.querySelectorAll('article img')]
   .filter(i => !(i.getAttribute('alt') || '').trim() || /^(\\.\\.\\/_images|_images)/.test(i.alt))
   .filter(i => { const cell = i.closest('.cell'), next = cell && cell.nextElementSibling;
-    return !(i.closest('.animation, .jupyter-widgets, .widget-box') && next && next.matches('.visually-hidden')
+    return !(i.closest('.animation') && next && next.matches('.visually-hidden')
              && next.textContent.trim()); })
   .map(i => i.outerHTML.slice(0, 120))"""
 
@@ -75,10 +75,10 @@ def test_little_is_loaded_before_a_page_is_painted(tab, name):
     page = tab.open(f"{name}.html")
     paths = page.evaluate(BLOCKING)
     assert any(path.endswith(".css") for path in paths)
-    assert not [path for path in paths if re.search("embed|mathjax|fontawesome.*js", path)]
+    assert not [path for path in paths if re.search("mathjax|fontawesome.*js", path)]
     assert sum(len(gzip.compress((SITE / path.lstrip("/")).read_bytes())) for path in paths) <= 400_000
     loaded = page.evaluate("[...document.scripts].map(s => s.src)")
-    assert any("embed.js" in path for path in loaded) == bool(page.locator("script[type*='widget-view']").count())
+    assert not page.locator("script[type*='widget-view']").count()
     assert not [path for path in loaded if re.search("fontawesome|thebe", path)]
 
 
@@ -238,20 +238,60 @@ def wait_for_another(page, image, before: str) -> None:
     )
 
 
-def test_sliders_work_without_a_kernel(tab):
-    names = pages_with("application/vnd.jupyter.widget-view+json")
-    assert names
-    for name in names:
-        page = tab.open(f"{name}.html")
-        page.wait_for_selector(".jupyter-widgets img:visible")
-        for handle in page.locator(".jupyter-widgets .noUi-handle").all():
-            box = handle.locator("xpath=ancestor::*[contains(@class, 'widget-vbox')][1]")
-            before = box.locator("img:visible").first.get_attribute("src")
-            handle.focus()
-            page.keyboard.press("ArrowRight")
-            page.wait_for_timeout(300)
-            assert box.locator("img:visible").first.get_attribute("src") != before
-        assert tab.outside == []
+SLIDERS = {  # what a chapter's sliders are about, in order; more may be added
+    1: ["noise level", "prediction steps", "size of a correction, tau", "steps in the list"],
+    2: ["noise level sigma", "training points n", "guidance weight w", "upper end"],
+    3: ["order q", "bandwidth h", "guidance weight w"],
+    4: ["bandwidth h", "alpha", "the push stops at", "radius of the shield r"],
+    5: ["guidance weight w", "scale"],
+    6: ["weight of the rare mode", "dimensions d", "iterations"],
+    8: ["share of the second", "noise level sigma", "guidance weight w", "upper end of the interval"],
+    9: ["noise"],
+    10: ["share of the score's length"],
+    13: ["guidance weight w", "push in every step"],
+}
+
+
+@pytest.mark.parametrize("number", SLIDERS)
+def test_sliders_are_moved_by_keys_and_mouse_and_the_picture_changes(tab, number):
+    """Each is named and says its value; its pictures are there before they are asked for."""
+    (name,) = [name for name in CHAPTERS if name.startswith(f"book/{number:02d}_")]
+    page = tab.open(f"{name}.html")
+    sliders = page.locator(".course-slider input")
+    names = page.locator(".course-slider label span").all_inner_texts()
+    assert [one for one in names if one in SLIDERS[number]] == SLIDERS[number]
+    assert sliders.count() == len(names)
+    for slider, label in zip(sliders.all(), names, strict=True):
+        box = slider.locator("xpath=ancestor::*[@class='course-slider']")
+        pictures = box.locator("> div").last
+        slider.scroll_into_view_if_needed()
+        loaded = "e => [...e.querySelectorAll('img')].every(one => one.complete && one.naturalWidth)"
+        page.wait_for_function(loaded, arg=box.element_handle())
+        seen = [pictures.screenshot()]
+        slider.focus()
+        assert slider.evaluate("e => parseFloat(getComputedStyle(e).outlineWidth)") >= 2
+        page.keyboard.press("ArrowRight")
+        seen.append(pictures.screenshot())
+        assert slider.get_attribute("aria-valuetext") == box.locator("output").inner_text()
+        place = slider.bounding_box()
+        page.mouse.click(place["x"] + place["width"] - 3, place["y"] + place["height"] / 2)
+        seen.append(pictures.screenshot())
+        last = box.locator("figure").last
+        assert last.is_visible()
+        assert box.locator("output").inner_text() == last.get_attribute("data-told")
+        assert len(set(seen)) == (3 if box.locator("figure").count() > 2 else 2), label
+    assert tab.outside == []
+    assert tab.errors == []
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_weighs_little_besides_its_animations(name):
+    """Its HTML as a static host sends it, its figures and all pictures of its sliders: 1.5 MB."""
+    text = (built() / f"{name}.html").read_text("utf-8")
+    still = re.sub(r'<div class="animation">.*?</script>', "", text, flags=re.DOTALL)
+    pictures = {SITE / "_images" / one for one in re.findall(r'src="\.\./_images/([^"]+)"', text)}
+    assert pictures
+    assert len(gzip.compress(still.encode())) + sum(path.stat().st_size for path in pictures) <= 1_500_000
 
 
 @pytest.mark.parametrize("name", ["book/welcome", "book/playground", *CHAPTERS[:6]])

@@ -1,20 +1,16 @@
 // Names for what scripts draw after the page was built, and a place in the order of keys for what only scrolls.
 
-// The text that describes a slider or an animation stands after its cell, hidden from the eye.
+// The text that describes an animation stands after its cell, hidden from the eye.
 const described = (element) => {
   const next = element.closest(".cell")?.nextElementSibling;
   return next?.matches(".visually-hidden") ? next.textContent.trim() : "";
 };
 
 function nameThings() {
-  for (const image of document.querySelectorAll(".animation img:not([alt]), img.widget-image:not([alt])"))
+  for (const image of document.querySelectorAll(".animation img:not([alt])"))
     image.alt = described(image) || "the picture that the controls change";
   for (const range of document.querySelectorAll(".anim-slider:not([aria-label])"))
     range.setAttribute("aria-label", "frame of the animation");
-  for (const handle of document.querySelectorAll(".noUi-handle:not([aria-label])")) {
-    const label = handle.closest(".widget-slider, .jupyter-widgets")?.querySelector(".widget-label");
-    handle.setAttribute("aria-label", label?.textContent.trim() || "slider");
-  }
   for (const input of document.querySelectorAll(".course-quiz input:not([aria-label]):not([type=radio]):not([type=checkbox])"))
     if (!input.labels?.length) input.setAttribute("aria-label", "your answer");
 }

@@ -430,8 +430,8 @@ SHARE = Exercise(
 def closed(minimum, own, floor):
     """The share of the whole sets, and its jackknifed standard error (14.4)."""
     share = (minimum - own) / (minimum - floor)
-    R = len(share) - 1
-    return share[0], ((R - 1) / R * (share[1:] - share[1:].mean()).square().sum()).sqrt()
+    G = len(share) - 1
+    return share[0], ((G - 1) / G * (share[1:] - share[1:].mean()).square().sum()).sqrt()
 
 
 def closed_by_loop(minimum, own, floor):
@@ -443,14 +443,14 @@ def closed_by_loop(minimum, own, floor):
 
 def closed_by_variance(minimum, own, floor):
     share = 1 - (own - floor) / (minimum - floor)
-    R = len(own) - 1
-    return share[0], (R - 1) / R**0.5 * share[1:].std()
+    G = len(own) - 1
+    return share[0], (G - 1) / G**0.5 * share[1:].std()
 
 
 def jackknife_about(share):
     """The error by deviations from the share of the whole set."""
-    R = len(share) - 1
-    return ((R - 1) / R * (share[1:] - share[0]).square().sum()).sqrt()
+    G = len(share) - 1
+    return ((G - 1) / G * (share[1:] - share[0]).square().sum()).sqrt()
 
 
 def error_of(minimum, own, floor):
@@ -484,19 +484,19 @@ CLOSED = Exercise(
         ),
         Wrong(
             lambda m, o, f: (closed(m, o, f)[0], error_of(m, o, f) / (len(o) - 2)),
-            "Your error lacks the factor R - 1 for leaving one out: those shares differ by little, all sharing most.",
+            "Your error lacks the factor G - 1 for leaving one out: those shares differ by little, all sharing most.",
         ),
         Wrong(
             lambda m, o, f: (closed(m, o, f)[0], error_of(m, o, f) / (len(o) - 2) ** 0.5),
-            "You divided by R where (14.4) has (R - 1) / R: what is left out once is not an independent repeat.",
+            "You divided by G where (14.4) has (G - 1) / G: what is left out once is not an independent repeat.",
         ),
         Wrong(
             lambda m, o, f: (closed(m, o, f)[0], ((m - o) / (m - f)).std() * (len(o) - 2) / (len(o) - 1) ** 0.5),
-            "The whole set is among your repeats: only entries 1 to R have a group left out.",
+            "The whole set is among your repeats: only entries 1 to G have a group left out.",
         ),
         Wrong(
             lambda m, o, f: (closed(m, o, f)[0], jackknife_about((m - o) / (m - f))),
-            "You took the deviations from g_0: the jackknife takes them from the mean of the R shares.",
+            "You took the deviations from g_0: the jackknife takes them from the mean of the G shares.",
         ),
         Wrong(
             lambda m, o, f: (closed(m, o, f)[0], 2 * error_of(m, o, f)),
@@ -512,14 +512,14 @@ CLOSED = Exercise(
 
 # 14.7 levels under a budget of passes
 def affordable(budget, candidates, kept, passes, corrected):
-    """The most levels T with candidates passes (T + corrected (T // 2)) / kept <= budget (14.5)."""
+    """The most levels n with candidates passes (n + corrected (n // 2)) / kept <= budget (14.5)."""
     calls = int(budget * kept // (candidates * passes))  # of the denoiser
-    return max(T for T in range(calls + 1) if T + corrected * (T // 2) <= calls)
+    return max(n for n in range(calls + 1) if n + corrected * (n // 2) <= calls)
 
 
 def affordable_by_table(budget, candidates, kept, passes, corrected):
-    costs = [candidates / kept * passes * (T + (T // 2 if corrected else 0)) for T in range(budget + 1)]
-    return max(T for T, cost in enumerate(costs) if cost <= budget + 1e-9)
+    costs = [candidates / kept * passes * (n + (n // 2 if corrected else 0)) for n in range(budget + 1)]
+    return max(n for n, cost in enumerate(costs) if cost <= budget + 1e-9)
 
 
 def affordable_by_formula(budget, candidates, kept, passes, corrected):

@@ -32,15 +32,15 @@ def square_by_indices(photo):
     return torch.stack([(photo[rows][:, columns, c].float() - 127.5) / 127.5 for c in range(3)])
 
 
-def cut(photo, top=0.5, left=0.5):
+def cut(photo, share=0.5, up=False):
     s = min(photo.shape[:2])
-    i, j = int(top * (photo.shape[0] - s)), int(left * (photo.shape[1] - s))
+    i, j = (math.ceil(share * (n - s)) if up else int(share * (n - s)) for n in photo.shape[:2])
     return photo[i : i + s, j : j + s].double()
 
 
 def a_photo(g):
-    """A photograph that is upright or across, with an even number of pixels to spare."""
-    s, spare = whole(g, 6, 9), 2 * whole(g, 1, 3)
+    """A photograph that is upright or across, with an odd number of pixels to spare."""
+    s, spare = whole(g, 6, 9), 2 * whole(g, 1, 3) + 1
     H, W = (s, s + spare) if whole(g, 0, 1) else (s + spare, s)
     return (torch.randint(0, 256, (H, W, 3), generator=g, dtype=torch.uint8),)
 
@@ -65,8 +65,12 @@ SQUARE = Exercise(
     right=[square_by_narrow, square_by_indices],
     wrong=[
         Wrong(
-            lambda photo: cut(photo, 0, 0).permute(2, 0, 1) / 127.5 - 1,
+            lambda photo: cut(photo, 0).permute(2, 0, 1) / 127.5 - 1,
             "You cut at a corner: the square lies in the middle, with as much lost on one side as on the other.",
+        ),
+        Wrong(
+            lambda photo: cut(photo, up=True).permute(2, 0, 1) / 127.5 - 1,
+            "Your square is a pixel too far down or to the right: a half that is left over is rounded down.",
         ),
         Wrong(
             lambda photo: cut(photo).permute(2, 0, 1) / 255,
@@ -148,6 +152,16 @@ LIMIT = Exercise(
         Wrong(
             lambda features: (between(features).square().sum(1) / (len(features) - 1)).max(),
             "Those are squared distances: take the root of each.",
+        ),
+        Wrong(
+            lambda features: max(
+                (one - torch.cat([features[:j], features[j + 1 :]]).mean(0)).norm() for j, one in enumerate(features)
+            ),
+            "You measured the distance to the mean of the others: the mean of the distances is asked for.",
+        ),
+        Wrong(
+            lambda features: ((features[:, None] - features).abs().sum((1, 2)) / (len(features) - 1)).max(),
+            "You added up absolute differences: distances here are Euclidean.",
         ),
     ],
     tolerance=1e-7,
@@ -234,6 +248,16 @@ MEMORY = Exercise(
             ),
             "Without checkpoints the decoder stands once in the sum: only the network is called at every level.",
         ),
+        Wrong(
+            lambda levels, state, network, decoder, again: seed_memory(levels, state, network, decoder, not again),
+            "Your two cases are exchanged: `again` is True where levels and decoder are checkpointed.",
+        ),
+        Wrong(
+            lambda levels, state, network, decoder, again: (
+                levels * (state + max(network, decoder)) if again else levels * network + decoder
+            ),
+            "With checkpoints only one level is open at a time: the larger of the two counts once, not at every level.",
+        ),
     ],
 )
 
@@ -258,7 +282,9 @@ def progress_by_shares(before, after, home):
 def distances(g):
     N = whole(g, 5, 8)
     before = 2 + torch.rand(N, generator=g, dtype=torch.float64)
-    return before, before - 1.5 * torch.rand(N, generator=g, dtype=torch.float64) + 0.4, real(g, 0.5, 1.0)
+    after = before - 1.5 * torch.rand(N, generator=g, dtype=torch.float64) + 0.4
+    after[0] = before[0] + real(g, 0.2, 0.5)  # one has gone away
+    return before, after, real(g, 0.5, 1.0)
 
 
 PROGRESS = Exercise(
@@ -294,6 +320,14 @@ PROGRESS = Exercise(
         Wrong(
             lambda before, after, home: ((before - after) / (before.mean() - home)).mean(),
             "One number a picture is asked for: the mean comes later, with its error.",
+        ),
+        Wrong(
+            lambda before, after, home: ((before - after) / (before.mean() - home)).clamp(0, 1),
+            "You cut the shares off at 0 and 1: a picture that went away has a share below 0, and it counts.",
+        ),
+        Wrong(
+            lambda before, after, home: (before - after) / (after.mean() - home),
+            "Your divisor is what is left afterwards: the whole way is that from the mean before to home.",
         ),
     ],
 )
@@ -339,6 +373,8 @@ def packed_otherwise(key="unet.{name}.lora_{letter}.weight", order="AB", setting
 def call_packed(fn, names, As, Bs, alpha):
     """What a loader makes of the file: the change of each layer, and how many layers there are."""
     tensors, settings = fn(dict(zip(names, zip(As, Bs))), alpha)
+    if isinstance(settings.get("target_modules"), set):
+        raise TypeError("target_modules is a set, which no text can hold: write a list.")
     settings = json.loads(json.dumps(settings))  # a file holds text
     found = []
     for name, one, two in zip(names, As, Bs):
@@ -349,7 +385,9 @@ def call_packed(fn, names, As, Bs, alpha):
             found.append(torch.full((len(two), one.shape[1]), -99.0, dtype=one.dtype))
         else:
             found.append(settings.get("lora_alpha", len(A)) / settings.get("r", 1) * (B @ A))
-    listed = len(set(settings.get("target_modules", [])) & set(names))
+    targets = settings.get("target_modules", [])
+    listed = len(set(targets) & set(names)) + 10 * sum(f"unet.{name}" in targets for name in names)
+    listed += 100 * (bool(targets) and not listed) + 1000 * ("unet.r" in settings)
     read = sum(f"unet.{name}" in key for key in tensors for name in names)
     halves = sum(key.endswith(("lora_A.weight", "lora_B.weight")) for key in tensors)
     return torch.stack(found), float(listed), float(read), float(halves), float(settings.get("lora_alpha", -1))
@@ -386,6 +424,31 @@ PACKED = Exercise(
         Wrong(
             packed_otherwise(settings=lambda own: own | {"r": 1}),
             "Your r is wrong: it is the number of rows of A.",
+        ),
+        Wrong(
+            lambda factors, alpha: (
+                packed(factors, alpha)[0],
+                packed(factors, alpha)[1] | {"r": next(iter(factors.values()))[0].shape[1]},
+            ),
+            "Your r is how long a row of A is: it is how many rows A has.",
+        ),
+        Wrong(
+            lambda factors, alpha: packed({name: (A, alpha / len(A) * B) for name, (A, B) in factors.items()}, alpha),
+            "You multiplied the scale into B: the file holds A and B as they are, and the loader scales them.",
+        ),
+        Wrong(
+            packed_otherwise(
+                settings=lambda own: own | {"target_modules": [f"unet.{x}" for x in own["target_modules"]]}
+            ),
+            "Your target_modules begin with unet.: they are the names in `factors`, only the tensors' names begin so.",
+        ),
+        Wrong(
+            packed_otherwise(settings=lambda own: own | {"target_modules": ["to_q", "to_k", "to_v"]}),
+            "Your target_modules are not the names in `factors`: write each in full.",
+        ),
+        Wrong(
+            packed_otherwise(settings=lambda own: {f"unet.{key}": value for key, value in own.items()}),
+            "Your settings begin with unet.: the next cell adds that.",
         ),
         Wrong(
             packed_otherwise(key="{name}.lora_{letter}.weight"),
@@ -464,6 +527,10 @@ SPENT = Exercise(
             lambda n, T, t, S, b: 2 * T * 4 * t + 3 * S * b,
             "The pictures themselves are missing: each is drawn once at the end.",
         ),
+        Wrong(
+            lambda n, T, t, S, b: 2 * T * n + 4 * t + 3 * S * b,
+            "You lost a bracket: an iteration runs through all levels as well, with guidance.",
+        ),
     ],
 )
 
@@ -484,26 +551,24 @@ def price_by_rates(cost, hits, tries, interval):
 
 def price_by_division(cost, hits, tries, interval):
     rates = torch.tensor([hits / tries, interval(hits, tries)[1], interval(hits, tries)[0]], dtype=torch.float64)
-    return tuple((cost / tries / rates.clamp(min=0).round(decimals=12)).tolist())
+    return tuple((cost / tries / rates.clamp(min=0)).tolist())
 
 
 def call_price(fn, cost, hits, tries):
-    """Successes bought for one unit of cost: none where the price is infinite."""
+    """Price and both ends for each number of hits; an infinite one is written as -1."""
 
-    def interval(hits, tries):
-        centre, half = hits + 1.92, 1.96 * (hits * (tries - hits) / tries + 0.96) ** 0.5
-        return (centre - half) / (tries + 3.84) if hits else 0.0, (centre + half) / (tries + 3.84)
+    def interval(hits, tries, u=1.96):
+        p, q = hits / tries, 1 + u**2 / tries
+        middle, half = p + u**2 / (2 * tries), u * (p * (1 - p) / tries + u**2 / (4 * tries**2)) ** 0.5
+        return (middle - half) / q if hits else 0.0, (middle + half) / q
 
-    rows = []
-    for k in (0, *hits):
-        found = [float(one) for one in fn(cost, k, tries, interval)]
-        rows.append([0.0 if math.isinf(x) else -1.0 if x == 0 else 1000 / x for x in found])
-    return torch.tensor(rows, dtype=torch.float64)
+    found = [[float(one) for one in fn(cost, k, tries, interval)] for k in hits]
+    return torch.tensor([[-1.0 if math.isinf(x) else x for x in row] for row in found], dtype=torch.float64)
 
 
 def draw_price(g):
     n = whole(g, 12, 30)
-    return real(g, 1000.0, 3000.0), [whole(g, 1, 3), whole(g, 5, n - 2)], n
+    return real(g, 1000.0, 3000.0), [0, whole(g, 1, 3), whole(g, 5, n - 2)], n
 
 
 PRICE = Exercise(
@@ -546,6 +611,14 @@ PRICE = Exercise(
                 *(price(cost, hits, tries, interval)[1:] if hits else [float("inf")] * 2),
             ),
             "Without a success the lower end is still finite: the highest rate that fits no success is not 0.",
+        ),
+        Wrong(
+            lambda cost, hits, tries, interval: (
+                price(cost, hits, tries, interval)[0],
+                price(cost, hits, tries, interval)[1] if hits else 0.0,
+                price(cost, hits, tries, interval)[2],
+            ),
+            "Without a success the lower end is C / (N p+), not 0: something was spent.",
         ),
         Wrong(
             lambda cost, hits, tries, interval: [price(cost, hits, tries, interval)[0]] * 3,

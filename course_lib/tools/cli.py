@@ -24,6 +24,10 @@ def parser() -> argparse.ArgumentParser:
     build = commands.add_parser("build", help="masters to notebooks, solutions and the site")
     add_build_arguments(build)
     build.set_defaults(run=run_build)
+    paper = commands.add_parser("pdf", help="the built site as a book on paper, and slides of the workshop chapters")
+    paper.add_argument("--out", type=Path, default=Path("_build/pdf"), help="a folder (default: _build/pdf)")
+    paper.add_argument("--root", type=Path, default=Path.cwd(), help="the checkout (default: here)")
+    paper.set_defaults(run=run_pdf)
     stored = commands.add_parser("precompute", help="make the stored results of a long computation again")
     stored.add_argument("name", choices=scripts(), metavar="NAME", help=", ".join(scripts()) or "none yet")
     stored.set_defaults(run=run_precompute)
@@ -168,6 +172,10 @@ def run_with_extra(name: str, module: str, extra: str, parsed: argparse.Namespac
 
 def run_build(parsed: argparse.Namespace) -> int:
     return run_with_extra("build", "course_lib.tools.build.command", "book", parsed)
+
+
+def run_pdf(parsed: argparse.Namespace) -> int:
+    return run_with_extra("pdf", "course_lib.tools.paper", "test", parsed)
 
 
 def run_precompute(parsed: argparse.Namespace) -> int:

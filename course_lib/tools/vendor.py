@@ -19,17 +19,6 @@ PACKAGES = {  # package: (folder, what of it, where that begins)
         ["LICENSE", "es5/tex-mml-chtml.js", "es5/output/chtml/fonts/woff-v2/*.woff", "es5/input/tex/extensions/*.js"],
         "es5",
     ),
-    "@jupyter-widgets/html-manager@1.0.14": (
-        "widgets",
-        [
-            "LICENSE",
-            "dist/embed.js",
-            "dist/embed.js.LICENSE.txt",
-            "dist/1551f4f60c37af51121f.woff2",
-            "dist/d878b0a6a1144760244f.woff2",
-        ],
-        "dist",
-    ),
 }
 TEST_PACKAGES = {"axe-core@4.10.2": ("axe", ["LICENSE", "LICENSE-3RD-PARTY.txt", "axe.min.js"], ".")}
 

@@ -11,7 +11,9 @@ compare.py       committed notebooks against what their masters give
 numbering.py     a chapter's own number on the site
 execute.py       running the complete notebook, with a cache that knows the library
 ledger.py        the claims of all chapters, as a table
+frames.py        pictures of sliders as files beside the pages
 pages.py         a chapter as a page of the site
+plain_script.py  the playground as one script, for pages opened as files
 plain_pages.py   pages that are no chapters, with what the builder knows filled in
 site.py          the staged site, jupyter-book, and what is checked afterwards
 command.py       `course build`

@@ -1,10 +1,8 @@
-"""What a page of the site does not need is taken out of it: scripts of megabytes that draw icons and empty widgets."""
+"""What a page of the site does not need is taken out of it: scripts of megabytes that draw icons and run cells."""
 
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-
-WIDGETS = "application/vnd.jupyter.widget-view+json"
 
 # Icons come from fonts and a style sheet, the same once more as a script. Nothing runs by Thebe here.
 NEVER = re.compile(
@@ -14,13 +12,11 @@ NEVER = re.compile(
     r"""|<link\b[^>]*\bhref="[^"]*/sphinx-thebe\.css[^>]*>)\n?""",
     re.DOTALL | re.VERBOSE,
 )
-EMBED = re.compile(r'[ \t]*<script (?P<rest>src="[^"]*/widgets/embed\.js[^>]*></script>\n?)')
 
 
 def lean(page: str) -> str:
-    """A page's text without them; the widgets' script waits until the page has been read, and is there for widgets."""
-    page = NEVER.sub("", page)
-    return EMBED.sub(r"    <script defer \g<rest>" if WIDGETS in page else "", page)
+    """A page's text without them."""
+    return NEVER.sub("", page)
 
 
 def rewrite(pages: Iterable[Path], change: Callable[[str], str]) -> None:

@@ -20,6 +20,7 @@ from course_lib.tools.build.masters import (
     walk,
     without_title,
 )
+from course_lib.tools.build.predictions import BOX, question
 from course_lib.tools.build.project import Names, Project
 
 HIDDEN_BEGIN, HIDDEN_END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
@@ -133,10 +134,12 @@ class Writer:
             getattr(self, f"add_{block.name if block.name in own else 'other'}")(block)
 
     def add_text(self, block: Text) -> None:
-        """Text, formulas and notes flow into one cell, up to the next section."""
+        """Text, formulas and notes flow into one cell, up to the next section or a box for a prediction."""
         if block.text.startswith("## "):
             self.end_prose()
         self.prose.append(self.numbered(self.plain.text(block.text)))
+        if question(block.text):
+            self.markdown(BOX, wanted="prediction")
 
     def add_other(self, block: Directive) -> None:
         self.prose.append(self.plain.block(block))

@@ -13,6 +13,9 @@ from course_lib.tools.build.markdown import INLINE, outside_fences, role_parts
 from course_lib.tools.build.masters import Code, Directive, Master, Text, parse_blocks, without_title
 from course_lib.tools.build.notebooks import bootstrap, dashed, heading, stubbed, taking, unmarked
 from course_lib.tools.build.outputs import shown
+from course_lib.tools.build.plain_pages import reading_minutes
+from course_lib.tools.build.predictions import field as prediction_field
+from course_lib.tools.build.predictions import question
 from course_lib.tools.build.project import Names, Project, exercise_label
 from course_lib.tools.build.quiz_page import quiz_form
 
@@ -82,6 +85,8 @@ class Page:
             f"{{download}}`Student notebook <../notebooks/{stem}.ipynb>`\n"
             f"{{download}}`Notebook with solutions <../solutions/{stem}.ipynb>`"
         )
+        if "workshop" in self.master.header.get("paths", []):
+            body += '\n<a href="?slides">Slides</a>'
         return fenced("container", "chapter-links", {}, body)
 
     def text(self, text: str) -> str:
@@ -92,6 +97,8 @@ class Page:
             self.add_code(block)
         elif isinstance(block, Text):
             self.markdown(self.text(block.text), block.line)
+            if asked := question(block.text):
+                self.markdown(fenced("raw", "html", {}, prediction_field(self.master.number, asked)), block.line)
         elif block.name == "quiz":
             next(self.executed)
             form = quiz_form(self.master.number, self.project.declared(self.master.number).quiz)
@@ -104,7 +111,7 @@ class Page:
         elif block.name == "playground":
             self.markdown(self.playground(block), block.line)
         elif block.name == "measured":
-            self.markdown(measured(self.run, self.exercises), block.line)
+            self.markdown(measured(self.run, self.exercises, reading_minutes(self.master)), block.line)
         elif block.name != "hint":
             self.markdown(self.framed(block), block.line)
 
@@ -173,8 +180,8 @@ class Page:
         self.cells.append(new_markdown_cell(source, metadata={"line": line}))
 
 
-def measured(run: Run, exercises: dict) -> str:
-    """What the chapter cost when it was last executed, and the time its exercises take."""
+def measured(run: Run, exercises: dict, reading: int) -> str:
+    """What the chapter cost when it was last executed, and the time that reading and exercises take."""
     memory = f" and at most {run.megabytes / 1000:.1f} GB of memory" if run.megabytes else ""
     told = f"Measured on the last build: all cells together took {run.seconds:.0f} s on one thread of a CPU{memory}."
-    return f"{told} {taking(exercises.values())}".rstrip()
+    return f"{told} Reading takes about {reading} minutes. {taking(exercises.values())}".rstrip()

@@ -86,9 +86,9 @@ def chapters(project: Project, masters: list[Master], minutes: Mapping[str, floa
 
 
 def reading_minutes(master: Master) -> int:
-    """Minutes to read a chapter's text, without hints, solutions and code, rounded up."""
+    """Minutes to read a chapter's text, without folds, hints, solutions and code, rounded up."""
     texts = [block.text for block, inside in walk(master.blocks, master.shown) if isinstance(block, Text)
-             and not {"hint", "solution"} & set(inside)]  # fmt: skip
+             and not {"dropdown", "hint", "solution"} & set(inside)]  # fmt: skip
     return -(-sum(len(text.split()) for text in texts) // PACE)
 
 

@@ -14,12 +14,14 @@ import yaml
 from course_lib.tools.build.access import make_accessible
 from course_lib.tools.build.anchors import make_anchors
 from course_lib.tools.build.execute import Run
+from course_lib.tools.build.frames import make_frames
 from course_lib.tools.build.heads import make_heads
 from course_lib.tools.build.lean import make_lean
 from course_lib.tools.build.ledger import claims_of, ledger
 from course_lib.tools.build.masters import BuildError, Master, Problem
 from course_lib.tools.build.pages import Page, site_text
 from course_lib.tools.build.plain_pages import fill
+from course_lib.tools.build.plain_script import make_plain_script
 from course_lib.tools.build.project import Names, Project, equation_number
 from course_lib.tools.build.searching import make_search
 from course_lib.tools.build.whereabouts import make_whereabouts
@@ -51,6 +53,8 @@ def finish(project: Project) -> None:
     # Sphinx forgets a changed script or style where no page changed.
     if (static := project.root / "book" / "_static").is_dir():
         shutil.copytree(static, folder / "_static", dirs_exist_ok=True)
+    make_plain_script(folder)
+    make_frames(folder)
     make_lean(folder)
     make_accessible(folder)
     make_anchors(folder)

@@ -1,0 +1,35 @@
+"""Pictures of sliders, which cells carry inside their HTML, as files that a page loads when they come near."""
+
+import hashlib
+import re
+from base64 import b64decode
+from pathlib import Path
+
+from course_lib.tools.build.lean import rewrite
+
+SLIDER = 'class="course-slider"'
+INSIDE = re.compile(r'src="data:image/webp;base64,(?P<data>[A-Za-z0-9+/=]+)"')
+NAMED = re.compile(r"slider-[0-9a-f]{16}\.webp")
+
+
+def with_files(page: str, pictures: Path) -> str:
+    """A page one folder deep whose sliders' pictures are files of the folder `pictures` beside its folder."""
+
+    def change(found: re.Match) -> str:
+        data = b64decode(found["data"])
+        path = pictures / f"slider-{hashlib.sha256(data).hexdigest()[:16]}.webp"
+        path.write_bytes(data)
+        return f'loading="lazy" src="../{pictures.name}/{path.name}"'
+
+    return INSIDE.sub(change, page) if SLIDER in page else page
+
+
+def make_frames(folder: Path) -> None:
+    """The pages of the folder `book`; what no page shows any longer is removed."""
+    pages, pictures = sorted((folder / "book").glob("*.html")), folder / "_images"
+    pictures.mkdir(exist_ok=True)
+    rewrite(pages, lambda page: with_files(page, pictures))
+    shown = {name for path in pages for name in NAMED.findall(path.read_text(encoding="utf-8"))}
+    for path in pictures.glob("slider-*.webp"):
+        if path.name not in shown:
+            path.unlink()

@@ -1,0 +1,99 @@
+"""Chapters as slides: turned by keys and mouse, alive, nothing cut off, and back to the text."""
+
+import pytest
+from browsing import ROOT, Tab
+
+from course_lib.tools.build.project import Project
+
+WORKSHOP = [m.stem for m in map(Project(ROOT).read, Project(ROOT).master_paths()) if "workshop" in m.header["paths"]]
+# Slides of which a part could be seen only by scrolling, or not at all.
+CUT = """() => [...document.querySelectorAll('.slide')].filter(slide => {
+  slide.classList.add('measured');
+  const body = slide.querySelector('.slide-body');
+  const cut = body.scrollHeight > body.clientHeight + 1 || body.scrollWidth > body.clientWidth + 1;
+  slide.classList.remove('measured');
+  return cut;
+}).map(slide => slide.innerText.slice(0, 120))"""
+CURRENT = ".slide.current"
+
+
+@pytest.fixture
+def deck(browser, address):
+    """A function from a chapter's stem to its open slides; nothing was asked of others and no error told."""
+    tab = Tab(browser, address, width=1400)
+
+    def open_(stem: str):
+        page = tab.open(f"book/{stem}.html?slides")
+        page.wait_for_selector(CURRENT)
+        return page
+
+    yield open_
+    assert (tab.outside, tab.errors) == ([], [])
+    tab.page.context.close()
+
+
+@pytest.mark.parametrize("stem", WORKSHOP)
+def test_a_workshop_chapter_has_slides_and_nothing_is_cut_off(deck, stem):
+    page = deck(stem)
+    slides = page.locator(".slide")
+    assert 20 <= slides.count() <= 160
+    assert page.locator(CURRENT).count() == 1
+    assert page.evaluate(CUT) == []
+    assert page.locator(".slide .cell_input, .slide .sd-dropdown").count() == 0
+    assert page.locator(".slide .course-slider").count() >= 1
+    assert page.locator(".slide .claim").count() >= 1
+    assert page.locator(".slide p.question").count() >= 3
+    assert page.locator("mjx-merror").count() == 0
+
+
+def test_keys_and_buttons_turn_the_slides(deck):
+    page = deck(WORKSHOP[0])
+    told, last = page.locator(".deck-bar [role=status]"), page.locator(".slide").count()
+    seen = [page.screenshot()]
+    for key, at in (
+        ("ArrowRight", 2),
+        ("PageDown", 3),
+        (" ", 4),
+        ("ArrowLeft", 3),
+        ("End", last),
+        ("ArrowRight", last),
+    ):
+        page.keyboard.press(key)
+        assert told.inner_text() == f"{at} of {last}"
+        seen.append(page.screenshot())
+    assert len(set(seen)) >= 5
+    page.keyboard.press("Home")
+    page.get_by_role("button", name="Next slide").click()
+    assert told.inner_text() == f"2 of {last}"
+    assert page.url.endswith("?slides#2")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("article h1")
+    assert "slides" not in page.url
+
+
+def test_on_a_slide_a_slider_keeps_its_keys_and_changes_its_picture(deck):
+    page = deck(WORKSHOP[0])
+    while not page.locator(f"{CURRENT} .course-slider").count():
+        page.keyboard.press("ArrowRight")
+    at, before = page.url, page.locator(CURRENT).screenshot()
+    page.locator(f"{CURRENT} .course-slider input").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.url == at
+    assert page.locator(CURRENT).screenshot() != before
+
+
+def test_slides_fit_every_window(deck):
+    page = deck(WORKSHOP[0])
+    for size in ((400, 800), (1024, 768), (1920, 1080)):
+        page.set_viewport_size(dict(zip(("width", "height"), size)))
+        page.wait_for_function("innerWidth > 0")
+        box = page.locator(CURRENT).bounding_box()
+        assert box["x"] >= -1
+        assert box["x"] + box["width"] <= size[0] + 1
+        assert box["y"] + box["height"] <= size[1] - 55
+
+
+def test_the_chapter_leads_to_its_slides(tab):
+    page = tab.open(f"book/{WORKSHOP[0]}.html")
+    page.locator(".chapter-links a", has_text="Slides").click()
+    page.wait_for_selector(CURRENT)

@@ -1,0 +1,169 @@
+"""Sliders in a browser, moved as a person would, by mouse, finger and keys, and their pictures as files of the site."""
+
+import re
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from browsing import serve
+from playwright.sync_api import sync_playwright
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+
+from course_lib import plots  # noqa: E402
+from course_lib.tools.build.frames import make_frames, with_files  # noqa: E402
+from course_lib.tools.build.outputs import shown  # noqa: E402
+from course_lib.tools.environment import find_browser  # noqa: E402
+
+STATIC = Path(__file__).resolve().parents[1] / "book" / "_static"
+VALUES = [0.1, 1.0, 10.0, 100.0]
+PAGE = """<!doctype html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>Slider</title>
+<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="{static}course.css"></head>
+<body><main><article class="bd-article"><h1>A page</h1>{body}</article></main></body></html>"""
+
+
+def disc(value):
+    """A figure that differs much with the value."""
+    fig, ax = plt.subplots(figsize=(4, 3))
+    ax.bar([0], [VALUES.index(value) + 1], color=plots.PALETTE[VALUES.index(value)])
+    ax.set(xlim=(-1, 1), ylim=(0, 5))
+    return fig
+
+
+@pytest.fixture(scope="module")
+def made():
+    return plots.slider(disc, VALUES, "strength <alpha>")
+
+
+@pytest.fixture(scope="module")
+def address(made):
+    server = serve(STATIC, {"/page.html": PAGE.format(static="", body=made.html())})
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """The page with the slider; no error is told, and nothing is asked of others."""
+    context = browser.new_context(viewport={"width": 1000, "height": 900}, has_touch=True)
+    page, errors, asked = context.new_page(), [], []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}/page.html")
+    yield page
+    context.close()
+    assert errors == []
+    assert [url for url in asked if not url.startswith((address, "data:"))] == []
+
+
+def picture(page) -> bytes:
+    """What can be seen below the handle."""
+    return page.locator(".course-slider > div").last.screenshot()
+
+
+def told(page) -> tuple[str, str, str]:
+    """The value that is written, that is spoken, and that the visible picture belongs to."""
+    visible = [one for one in page.locator(".course-slider figure").all() if one.is_visible()]
+    (alt,) = [one.locator("img").get_attribute("alt") for one in visible]
+    spoken = page.get_by_role("slider").get_attribute("aria-valuetext")
+    return page.locator(".course-slider output").inner_text(), spoken, alt
+
+
+def test_keys_change_the_picture_and_the_value(page):
+    slider = page.get_by_role("slider", name="strength <alpha>")
+    assert told(page) == ("0.1", "0.1", "strength <alpha> 0.1")
+    seen = [picture(page)]
+    slider.focus()
+    for key, value in (("ArrowRight", "1"), ("End", "100"), ("ArrowLeft", "10"), ("Home", "0.1")):
+        page.keyboard.press(key)
+        assert told(page) == (value, value, f"strength <alpha> {value}")
+        seen.append(picture(page))
+    assert len(set(seen)) == 4
+    assert seen[0] == seen[-1]
+
+
+@pytest.mark.parametrize("by", ["mouse", "finger"])
+def test_mouse_and_finger_move_the_handle(page, by):
+    box, before = page.get_by_role("slider").bounding_box(), picture(page)
+    assert box["height"] >= 24
+    at = (box["x"] + box["width"] * 0.99, box["y"] + box["height"] / 2)
+    (page.mouse.click if by == "mouse" else page.touchscreen.tap)(*at)
+    assert told(page)[0] == "100"
+    assert picture(page) != before
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_who_comes_by_keys_sees_where_he_is(page, theme):
+    page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.type") == "range"
+    assert page.get_by_role("slider").evaluate("e => parseFloat(getComputedStyle(e).outlineWidth)") >= 2
+
+
+def test_it_fits_a_telephone_and_keeps_its_height(page):
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    height = "document.querySelector('.course-slider').offsetHeight"
+    before = page.evaluate(height)
+    page.get_by_role("slider").press("End")
+    assert page.evaluate(height) == before
+
+
+def test_paper_shows_all_pictures_each_under_its_value(page):
+    page.emulate_media(media="print")
+    figures = page.locator(".course-slider figure").all()
+    assert all(one.is_visible() for one in figures)
+    boxes = [one.bounding_box() for one in figures]
+    places = {(round(box["x"]), round(box["y"])) for box in boxes}
+    assert len(places) == len(VALUES)
+    assert [one.evaluate("e => getComputedStyle(e, '::before').content") for one in figures][2] == '"10"'
+    assert not page.get_by_role("slider").is_visible()
+
+
+def test_on_the_site_the_pictures_are_files_and_old_ones_go(tmp_path, browser, made):
+    """Opened as files: the page is small, and each picture is there before it is asked for."""
+    (tmp_path / "book").mkdir()
+    path, images = tmp_path / "book" / "x.html", tmp_path / "_images"
+    path.write_text(PAGE.format(static=f"{STATIC.as_uri()}/", body=made.html()), encoding="utf-8")
+    images.mkdir()
+    for name in ("slider-0123456789abcdef.webp", "figure.png"):
+        (images / name).write_bytes(b"old")
+    make_frames(tmp_path)
+    assert {path.name for path in images.iterdir()} >= {"figure.png"}
+    assert sorted(path.read_bytes() for path in images.glob("*.webp")) == sorted(made.frames)
+    once = path.read_text(encoding="utf-8")
+    assert "base64" not in once
+    make_frames(tmp_path)
+    assert path.read_text(encoding="utf-8") == once
+    page = browser.new_page(viewport={"width": 1000, "height": 900})
+    page.goto(path.as_uri())
+    page.wait_for_function("[...document.images].every(one => one.complete && one.naturalWidth === 576)")
+    before = picture(page)
+    page.get_by_role("slider").press("End")
+    assert picture(page) != before
+    page.close()
+
+
+def test_pages_without_sliders_keep_their_pictures(tmp_path):
+    page = '<img src="data:image/webp;base64,AAAA">'
+    assert with_files(page, tmp_path) == page
+
+
+def test_the_still_picture_is_for_what_shows_no_html(made):
+    """The site has the slider; a notebook that is printed has the first picture."""
+    output = {"output_type": "display_data", "metadata": {}, "data": made._repr_mimebundle_()}
+    assert output["data"]["image/png"].startswith(b"\x89PNG")
+    output["data"]["image/png"] = "text"
+    (site,) = shown([output])
+    assert set(site.data) == {"text/html"}
+    assert re.search("course-slider", site.data["text/html"])
