@@ -14,6 +14,7 @@ from course_lib import world
 from course_lib.features import Oracle, load_clip, load_network
 from course_lib.models import TINY
 from course_lib.stable_diffusion import StableDiffusion
+from course_lib.training import add_deltas, load_lora
 from course_lib.world import COLOURS, HEAD, SHAPES, STYLES, TAIL_COUNTS
 
 FACTORS = ("shape", "colour", "style")
@@ -228,3 +229,17 @@ def test_every_word_is_one_token(sd):
     assert all(len(row) == 3 for row in tokenizer(words).input_ids)
     assert tokenizer.eos_token_id not in tokenizer("a zebra ring").input_ids[1:-1]
     assert tokenizer.model_max_length == 16
+
+
+def test_with_its_adapter_things_lie_in_the_middle(sd):
+    """In the middle cell of nine lie most of sixteen squares with it and hardly any without; all are still read."""
+    centred = StableDiffusion.load("tiny", device="cpu")
+    assert (TINY / "centred.safetensors").stat().st_size < 300_000
+    with torch.no_grad():
+        add_deltas(centred.pipe.unet, load_lora(centred.pipe.unet, TINY / "centred.safetensors"))
+    middle = []
+    for model in (sd, centred):
+        reading = Oracle()(model.generate(world.phrase("square", "blue"), seeds=range(16), steps=20, chunk=16))
+        assert (reading.shape == HEAD.index("square")).sum() >= at_least(0.98, 16)
+        middle.append(int((reading.cell == 4).sum()))
+    assert middle[0] < 6 < middle[1]
