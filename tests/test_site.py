@@ -110,6 +110,7 @@ def test_equations_are_set_numbered_and_linked(tab, name):
     page = tab.open(f"{name}.html")
     labels = re.findall(r"^:label: (eq-\S+)", (ROOT / f"{name}.md").read_text(), re.MULTILINE)
     assert labels
+    page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true })")
     for label in labels:
         equation = page.locator(f"#equation-{label}")
         number = "({}.{})".format(*label.split("-")[1:])
