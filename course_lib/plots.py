@@ -180,9 +180,10 @@ class Slider:
         )
         return (
             f'<div class="course-slider" style="max-width:{width}px;--across:{2 if width > 360 else 3}">'
-            '<div style="display:flex;align-items:center;gap:.8em"><label style="display:flex;flex:1;gap:.8em">'
+            '<div style="display:flex;align-items:center;gap:.8em">'
+            '<label style="display:flex;flex:1;gap:.8em">'
             f'<span>{name}</span><input type="range" min="0" max="{len(told) - 1}" value="0" autocomplete="off" '
-            f'aria-valuetext="{told[0]}" oninput="{MOVED}" style="flex:1;min-width:0"></label>'
+            f'aria-valuetext="{told[0]}" oninput="{MOVED}" style="flex:1;min-width:7em"></label>'
             f'<output aria-live="off" style="min-width:3.5em">{told[0]}</output></div>'
             f'<div style="display:grid;grid-template-columns:minmax(0,1fr)">{pictures}</div></div>'
         )
