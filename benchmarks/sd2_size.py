@@ -1,6 +1,6 @@
 """Every method once at Stable Diffusion 2's real size, in its published configuration with random weights.
 
-Run as `python benchmarks/sd2_size.py [cpu|cuda]`. On a CPU in float32: about 10 GB of memory and a quarter of an hour
+Run as `python benchmarks/sd2_size.py [cpu|cuda]`. On a CPU in float32: about 16 GB of memory and a quarter of an hour
 on one core; two levels each. Random weights draw nothing, but every tensor has its real shape: latents are compared
 with diffusers' own pipeline, repulsion must spread the particles, a gradient must reach the seed, an adapter must come
 back.

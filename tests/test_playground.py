@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from browsing import serve
-from playwright.sync_api import sync_playwright
 
 from course_lib.denoisers import GaussianMixture, cfg, ring, score
 from course_lib.guidance import Above, Repulsion, guided, radial, rbf
@@ -17,7 +16,6 @@ from course_lib.samplers import ddim, ddpm, geometric, langevin, sample
 from course_lib.tools.build.masters import Directive
 from course_lib.tools.build.plain_script import make_plain_script
 from course_lib.tools.build.project import Project
-from course_lib.tools.environment import find_browser
 
 STATIC = Path(__file__).resolve().parents[1] / "book" / "_static"
 KERNELS = {"rbf": rbf, "radial": radial}
@@ -34,14 +32,6 @@ def address():
     server = serve(STATIC, PAGES)
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -6,13 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 from browsing import serve
-from playwright.sync_api import sync_playwright
 
 from course_lib.exercises import registry
 from course_lib.exercises.declare import Question
 from course_lib.tools.build.project import Declared
 from course_lib.tools.build.quiz_page import identity, progress, quiz_form
-from course_lib.tools.environment import find_browser
 
 STATIC = Path(__file__).resolve().parents[1] / "book" / "_static"
 ONE = Question("Which way is < up?", [("North", False, "That is a map."), ("To the sky", True, "Off the ground.")])
@@ -43,14 +41,6 @@ def address():
     server = serve(STATIC, pages)
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

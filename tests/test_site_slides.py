@@ -65,7 +65,7 @@ def test_keys_and_buttons_turn_the_slides(deck):
     page.keyboard.press("Home")
     page.get_by_role("button", name="Next slide").click()
     assert told.inner_text() == f"2 of {last}"
-    assert page.url.endswith(("?slides#2", "?slides=#2"))
+    assert page.url.endswith("?slides=#2")  # Sphinx's script for highlighting writes the =
     page.keyboard.press("Escape")
     page.wait_for_selector("article h1")
     assert "slides" not in page.url

@@ -6,7 +6,6 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 from browsing import serve
-from playwright.sync_api import sync_playwright
 
 mpl.use("Agg")
 
@@ -15,7 +14,6 @@ import matplotlib.pyplot as plt  # noqa: E402
 from course_lib import plots  # noqa: E402
 from course_lib.tools.build.frames import make_frames, with_files  # noqa: E402
 from course_lib.tools.build.outputs import shown  # noqa: E402
-from course_lib.tools.environment import find_browser  # noqa: E402
 
 STATIC = Path(__file__).resolve().parents[1] / "book" / "_static"
 VALUES = [0.1, 1.0, 10.0, 100.0]
@@ -42,14 +40,6 @@ def address(made):
     server = serve(STATIC, {"/page.html": PAGE.format(static="", body=made.html())})
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
