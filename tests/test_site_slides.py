@@ -14,6 +14,16 @@ CUT = """() => [...document.querySelectorAll('.slide')].filter(slide => {
   slide.classList.remove('measured');
   return cut;
 }).map(slide => slide.innerText.slice(0, 120))"""
+# How far above the end of its slide the last thing on each ends, in the slide's pixels: machines' fonts differ.
+RESERVE = """() => [...document.querySelectorAll('.slide')].map(slide => {
+  slide.classList.add('measured');
+  const body = slide.querySelector('.slide-body');
+  const last = Math.max(...[...body.children].map(one => one.getBoundingClientRect().bottom));
+  const left = (body.getBoundingClientRect().bottom - last) * 1120 / slide.getBoundingClientRect().width;
+  slide.classList.remove('measured');
+  return left;
+})"""
+ALIVE = "() => [...document.querySelectorAll('.playground')].every(one => one.playground)"
 CURRENT = ".slide.current"
 
 
@@ -38,12 +48,33 @@ def test_a_workshop_chapter_has_slides_and_nothing_is_cut_off(deck, stem):
     slides = page.locator(".slide")
     assert 20 <= slides.count() <= 160
     assert page.locator(CURRENT).count() == 1
+    page.wait_for_function(ALIVE)
     assert page.evaluate(CUT) == []
+    assert min(page.evaluate(RESERVE)) >= 8
     assert page.locator(".slide .cell_input, .slide .sd-dropdown").count() == 0
     assert page.locator(".slide .course-slider").count() >= 1
     assert page.locator(".slide .claim").count() >= 1
     assert page.locator(".slide p.question").count() >= 3
     assert page.locator("mjx-merror").count() == 0
+
+
+def test_a_playground_that_comes_after_the_slides_were_laid_out_is_not_cut_off(browser, address):
+    tab, late = Tab(browser, address, width=1400), []
+    tab.page.route("**/playground/playground.js", lambda route: late.append(route))
+    page = tab.open(f"book/{WORKSHOP[1]}.html?slides")
+    page.wait_for_selector(CURRENT)
+    late[0].continue_()
+    page.wait_for_function(ALIVE)
+    assert page.evaluate(CUT) == []
+    assert page.locator(".slide .playground canvas").count() >= 1
+    tab.page.context.close()
+
+
+def test_what_a_slide_says_later_is_not_cut_off(deck):
+    page = deck(WORKSHOP[0])
+    page.evaluate(f"document.querySelector('{CURRENT} .slide-body').append('more and more '.repeat(200))")
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert page.evaluate(CUT) == []
 
 
 def test_keys_and_buttons_turn_the_slides(deck):

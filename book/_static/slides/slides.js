@@ -5,6 +5,7 @@
   const BLOCKS = "div.math, .admonition, ul, ol, dl, figure, .pst-scrollable-table-container, .table-wrapper";
   const SKIPPED = "details, .quiz, .chapter-links, .page-foot, .visually-hidden, div[class*=highlight]";
   const ASKS = /\?$|^(Predict|Which|Say|Before you (?!start))/;
+  const SCROLLS = ".pst-scrollable-table-container, .table-wrapper, div.math, mjx-container[display]";
   const SENTENCES = 4; // at most, on a slide
   const ZOOMS = [1.7, 1.5, 1.3, 1.15, 1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4];
   const WIDTH = 1120, HEIGHT = 630, BAR = 56;
@@ -70,7 +71,7 @@
       document.documentElement.classList.add("slides");
       document.body.append(this.element); // the page stays, unseen: the theme's scripts look for its parts
       document.title = `Slides: ${this.chapter}`;
-      this.slides.forEach(fit);
+      this.slides.forEach(keepFit);
       this.show(Number(location.hash.slice(1)) - 1 || 0);
     }
 
@@ -111,15 +112,26 @@
     }
   }
 
-  // Large where there is room, small where there is much to see.
+  // Whether all of an element is seen without scrolling it; nothing else on a slide scrolls but tables and formulas.
+  const whole = (one) => one.scrollHeight <= one.clientHeight + 1 && one.scrollWidth <= one.clientWidth + 1;
+  const fits = (body) => [body, ...body.querySelectorAll(SCROLLS)].every(whole);
+
+  // Large where there is room, small where there is much to see; never larger than it was, so that nothing jumps.
   function fit(slide) {
     const body = slide.querySelector(".slide-body");
     slide.classList.add("measured");
-    for (const zoom of ZOOMS) {
+    for (const zoom of ZOOMS.filter((one) => one <= (body.style.zoom || ZOOMS[0]))) {
       body.style.zoom = zoom;
-      if (body.scrollHeight <= body.clientHeight + 1 && body.scrollWidth <= body.clientWidth + 1) break;
+      if (fits(body)) break;
     }
     slide.classList.remove("measured");
+  }
+
+  // What comes late, as a playground does, or says more when it is used, is fitted again; so is all once its fonts are there.
+  function keepFit(slide) {
+    fit(slide);
+    new MutationObserver(() => fit(slide)).observe(slide.querySelector(".slide-body"), { childList: true, subtree: true, characterData: true });
+    document.fonts.addEventListener("loadingdone", () => fit(slide));
   }
 
   async function start(style) {
