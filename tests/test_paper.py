@@ -26,6 +26,12 @@ def test_places_are_unique_and_links_lead_to_them(page):
     assert "01_noise_and_scores--equation-eq-1-4" in places
 
 
+def test_the_contents_name_every_page_by_its_title_alone(page):
+    contents = re.search(r'<nav class="paper-contents.*?</nav>', page, re.DOTALL)[0]
+    titles = [re.sub("<[^>]+>", "", entry) for entry in re.findall(r"<li>(.*?)</li>", contents, re.DOTALL)]
+    assert titles == ["Diverse diffusion", "1 Noise and scores", "Glossary"]
+
+
 def test_what_is_not_on_paper_is_linked_on_the_published_site(page):
     links = set(re.findall(r'<a [^>]*href="([^"#][^"]*)"', page))
     assert all(link.startswith(("https://", "mailto:")) for link in links), links

@@ -109,6 +109,20 @@ def test_it_fits_a_telephone_and_keeps_its_height(page):
     assert page.evaluate(height) == before
 
 
+def test_beside_a_small_picture_a_long_name_stays_on_one_line(browser):
+    context = browser.new_context(viewport={"width": 1000, "height": 900})
+    page = context.new_page()
+    small = plots.slider(lambda _: plt.figure(figsize=(2.8, 2.8)), VALUES, "weight of the rare mode")
+    style = f"<style>{(STATIC / 'course.css').read_text()}</style>"
+    page.set_content(PAGE.format(static="", body=small.html()).replace("</head>", f"{style}</head>"))
+    name, line = (
+        "document.querySelector('label span').getClientRects()[0].height",
+        "parseFloat(getComputedStyle(document.body).fontSize)",
+    )
+    assert page.evaluate(name) < 2 * page.evaluate(line)
+    context.close()
+
+
 def test_paper_shows_all_pictures_each_under_its_value(page):
     page.emulate_media(media="print")
     figures = page.locator(".course-slider figure").all()

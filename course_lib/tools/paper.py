@@ -38,6 +38,18 @@ OPEN = """async () => {
   await Promise.all([...document.images].map(image => image.decode().catch(() => {})));
 }"""
 
+# Formulas of the text's size, the widest as much smaller as the page asks, with room for their number.
+FORMULAS = """() => {
+  for (const one of document.querySelectorAll('mjx-container[display="true"]')) {
+    const size = (percent) => one.style.setProperty('font-size', percent + '%', 'important');
+    size(115);
+    const wide = one.querySelector('mjx-math').getBoundingClientRect().width;
+    const room = one.parentElement.getBoundingClientRect().width - 64;
+    if (room > 0 && wide > room) size(Math.floor(115 * room / wide));
+  }
+}"""
+PAPER = {"width": 658, "height": 1000}  # what A4 leaves between its margins, in CSS pixels
+
 
 def one_page(folder: Path, names: list[str], project: Project) -> str:
     """The articles of these pages one after the other, with links between them that stay on the paper."""
@@ -65,7 +77,7 @@ def key(name: str) -> str:
 
 def heading(page: str) -> str:
     """A page's title, with its number, without links."""
-    found = re.search(r"<h1>(.*?)<a class=\"headerlink\"", page, re.DOTALL)
+    found = re.search(r"<h1>((?:(?!</h1>).)*?)<a class=\"headerlink\"", page, re.DOTALL)
     return re.sub(r"<[^>]+>", "", found[1]) if found else ""
 
 
@@ -109,10 +121,11 @@ def print_book(browser: Browser, folder: Path, names: list[str], project: Projec
     path = folder / "_paper.html"
     path.write_text(one_page(folder, names, project), encoding="utf-8")
     try:
-        page = browser.new_page()
+        page = browser.new_page(viewport=PAPER)
         page.goto(path.as_uri(), timeout=300_000)
         page.emulate_media(media="print")
         page.evaluate(OPEN)
+        page.evaluate(FORMULAS)
         margin = {"top": "16mm", "bottom": "18mm", "left": "18mm", "right": "18mm"}
         footer = FOOTER.format(title=project.config["title"], version=project.version)
         page.pdf(path=target, format="A4", margin=margin, display_header_footer=True, header_template="<span></span>",

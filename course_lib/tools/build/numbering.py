@@ -1,4 +1,4 @@
-"""A Sphinx extension: a chapter has the number its file name begins with, though others before it are unwritten."""
+"""A Sphinx extension: a chapter has the number its file name begins with, and a page that is no chapter has none."""
 
 import re
 
@@ -13,6 +13,7 @@ def renumber(env: BuildEnvironment) -> None:
     for name, numbers in env.toc_secnumbers.items():
         chapter = re.match(r"book/(\d+)_", name)
         if not chapter:
+            unnumber(env, name)
             continue
         own = int(chapter[1])
         for anchor, number in numbers.items():
@@ -20,6 +21,13 @@ def renumber(env: BuildEnvironment) -> None:
         for node in [env.titles[name], *env.tocs[name].findall(nodes.reference)]:
             if node.get("secnumber"):
                 node["secnumber"] = [own, *node["secnumber"][1:]]
+
+
+def unnumber(env: BuildEnvironment, name: str) -> None:
+    """Take a page's numbers away: one that stands between chapters would share its number with the next."""
+    env.toc_secnumbers[name].clear()
+    for node in [env.titles[name], *env.tocs[name].findall(nodes.reference)]:
+        node.attributes.pop("secnumber", None)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
