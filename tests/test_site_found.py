@@ -199,3 +199,14 @@ def test_a_description_is_a_sentence_without_signs():
     long = page.replace("every particle", "every particle of the group " * 9)
     assert len(heads.description(long)) <= 160
     assert heads.description(long).endswith("…")
+
+
+def test_chapters_are_numbered_and_no_other_page_is():
+    titles = {
+        name: re.search(r"<h1>((?:(?!</h1>).)*?)<a class=\"headerlink\"", text(name), re.DOTALL) for name in PAGES
+    }
+    numbers = {
+        name: re.match(r'<span class="section-number">(\d+)', found[1]) for name, found in titles.items() if found
+    }
+    told = {name: int(number[1]) for name, number in numbers.items() if number}
+    assert told == {f"book/{m.stem}": m.number for m in map(PROJECT.read, PROJECT.master_paths())}
