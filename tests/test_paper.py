@@ -45,6 +45,21 @@ def test_pictures_and_styles_are_found_from_where_the_page_lies(page):
     assert [name for name in local if not (built() / name).is_file()] == []
 
 
+def test_formulas_have_the_size_of_the_text_and_wide_ones_fit(browser):
+    page = browser.new_page(viewport=paper.PAPER)
+    math = (
+        '<mjx-container display="true"><mjx-math style="display:inline-block;width:{}em">x</mjx-math></mjx-container>'
+    )
+    page.set_content("".join(f'<div class="math" style="width:600px">{math.format(width)}</div>' for width in (10, 60)))
+    page.evaluate(paper.FORMULAS)
+    sizes = page.evaluate("() => [...document.querySelectorAll('mjx-container')].map(e => e.style.fontSize)")
+    widths = page.evaluate("() => [...document.querySelectorAll('mjx-math')].map(e => e.offsetWidth)")
+    assert sizes[0] == "115%"
+    assert sizes[1] != "115%"
+    assert max(widths) <= 600 - 64
+    page.close()
+
+
 def test_the_book_has_bookmarks_links_and_numbered_pages(browser, tmp_path):
     target = tmp_path / "book.pdf"
     paper.print_book(browser, built(), NAMES, PROJECT, target)
