@@ -15,7 +15,6 @@ SECTION = re.compile(
     r'<section(?P<rest>[^>]*?) id="(?P<id>[^"]+)"(?P<more>[^>]*)>'
     r'(?P<spans>(?:\s*<span id="[^"]*"></span>)*\s*)<h(?P<n>\d)>'
 )
-CELL = re.compile(r"</t[dh]>(?=\s*<t[dh])")
 MATH = re.compile(r'<(span|div) class="math notranslate nohighlight"[^>]*>(?P<tex>.*?)</\1>', re.DOTALL)
 SPHINX = re.compile(r'[ \t]*<script src="(?:_static/(?:searchtools|language_data)|searchindex)\.js[^>]*></script>\n')
 OURS = (
@@ -26,8 +25,7 @@ UNUSED = ("pagefind-*ui.*", "pagefind-highlight.js")  # ready-made forms
 
 
 def indexed(page: str) -> str:
-    """A page as the index wants it: headings with their section's anchor, cells of a table apart, formulas as words."""
-    page = CELL.sub(r", \g<0>", page)
+    """A page as the index wants it: headings with their section's anchor, formulas as words."""
     page = SECTION.sub(r'<section\g<rest>\g<more>>\g<spans><h\g<n> id="\g<id>">', page)
     return MATH.sub(lambda found: spoken(found["tex"]), page)
 
