@@ -762,6 +762,7 @@ def draw(denoiser, x, levels):
     return sample(denoiser, x, levels)
 
 
+@torch.no_grad()
 def draw_by_ratio(denoiser, x, levels):
     for sigma, sigma_next in zip(levels[:-1], levels[1:]):
         x0 = denoiser(x, sigma)
@@ -769,6 +770,7 @@ def draw_by_ratio(denoiser, x, levels):
     return x
 
 
+@torch.no_grad()
 def draw_by_score(denoiser, x, levels):
     for i in range(len(levels) - 1):
         score = (denoiser(x, levels[i]) - x) / levels[i] ** 2
