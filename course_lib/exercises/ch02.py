@@ -6,7 +6,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, so
 from course_lib import denoisers, rivals, training
 from course_lib.denoisers import GaussianMixture, interval, ring
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
-from course_lib.exercises.draws import real
+from course_lib.exercises.draws import real, whole
 from course_lib.metrics import squared_distances
 from course_lib.samplers import geometric, sample
 
@@ -69,10 +69,10 @@ def call_loss(fn, x0, sigma, eps, sigma_data, radius):
 LOSS = Exercise(
     "2.1",
     "The denoising loss",
-    points=2,
+    points=1,
     difficulty=2,
     importance=5,
-    minutes=10,
+    minutes=8,
     equation="(2.1)",
     name="loss",
     reference=loss,
@@ -187,10 +187,10 @@ def call_precondition(fn, x, sigma, sigma_data, A):
 PRECONDITION = Exercise(
     "2.2",
     "Four scalings around a network",
-    points=2,
+    points=1,
     difficulty=2,
     importance=4,
-    minutes=10,
+    minutes=8,
     equation="(2.2), (2.3)",
     name="precondition",
     reference=precondition,
@@ -267,10 +267,10 @@ def finite_without_noise(fn, inputs):
 IDEAL = Exercise(
     "2.3",
     "The best denoiser of a finite set",
-    points=2,
+    points=1,
     difficulty=3,
     importance=5,
-    minutes=10,
+    minutes=8,
     equation="(2.4)",
     name="ideal",
     reference=ideal,
@@ -552,10 +552,10 @@ def finite_when_certain(fn, inputs):
 GAN_LOSSES = Exercise(
     "2.7",
     "Two losses that pull against each other",
-    points=2,
+    points=1,
     difficulty=2,
     importance=4,
-    minutes=10,
+    minutes=8,
     equation="(2.7)",
     name="gan_losses",
     reference=gan_losses,
@@ -621,7 +621,418 @@ CURVES = Exercise(
     ),
 )
 
-EXERCISES = [LOSS, PRECONDITION, IDEAL, GUIDE, WINDOW, CHOOSE, GAN_LOSSES, CURVES]
+# 2.9 the training loop
+
+
+def fit(loss_of, parameters, batches, lr):
+    """Adam, one step a batch: the library's own."""
+    return list(training.train(loss_of, parameters, batches, lr=lr))
+
+
+def fit_plainly(loss_of, parameters, batches, lr):
+    optimiser, losses = torch.optim.Adam(parameters, lr=lr), []
+    for batch in batches:
+        value = loss_of(batch)
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        losses.append(value.item())
+    return losses
+
+
+def fit_by_grad(loss_of, parameters, batches, lr):
+    parameters, losses = list(parameters), []
+    optimiser = torch.optim.Adam(parameters, lr)
+    for batch in batches:
+        value = loss_of(batch)
+        for p, slope in zip(parameters, torch.autograd.grad(value, parameters)):
+            p.grad = slope
+        optimiser.step()
+        losses.append(float(value))
+    return losses
+
+
+def looped(*order, make=torch.optim.Adam, note=lambda values: [v.item() for v in values]):
+    """A loop whose parts come in an order: fresh, zero, back, down, again."""
+
+    def answer(loss_of, parameters, batches, lr):
+        parameters, values = list(parameters), []
+        optimiser = make(parameters, lr)
+        for batch in batches:
+            value = loss_of(batch)
+            for part in order:
+                if part == "fresh":
+                    optimiser = make(parameters, lr)
+                if part == "zero":
+                    optimiser.zero_grad()
+                if part == "back":
+                    value.backward()
+                if part == "down":
+                    optimiser.step()
+                if part == "again":
+                    value = loss_of(batch)
+            values.append(value)
+        return note(values)
+
+    return answer
+
+
+def call_fit(fn, x, y, lr):
+    """What the loop notes, whether these are plain numbers, and three weights after five batches."""
+    weight = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    batches = ((x[i], y[i]) for i in range(len(x)))
+    losses = fn(lambda batch: (batch[0] @ weight - batch[1]).square().mean(), iter([weight]), batches, lr)
+    losses = losses if isinstance(losses, (list, tuple)) else [losses]
+    plain = all(isinstance(value, float) for value in losses)
+    return {
+        "losses": torch.tensor([float(v) for v in losses]),
+        "plain": float(plain),
+        "weight": weight.detach().clone(),
+    }
+
+
+FIT = Exercise(
+    "2.9",
+    "The training loop",
+    points=3,
+    difficulty=2,
+    importance=5,
+    minutes=12,
+    name="fit",
+    reference=fit,
+    inputs=lambda g: (
+        torch.randn(5, 6, 3, generator=g).double(),
+        torch.randn(5, 6, generator=g).double(),
+        real(g, 0.02, 0.2),
+    ),
+    call=call_fit,
+    beside=True,
+    right=[fit_plainly, fit_by_grad],
+    wrong=[
+        Wrong(
+            looped("back", "down"),
+            "Gradients pile up: set them to zero before value.backward(), or each step adds all earlier ones again.",
+        ),
+        Wrong(
+            looped("zero", "back"),
+            "The parameters never move: after value.backward() comes optimiser.step().",
+        ),
+        Wrong(
+            looped("down", "zero", "back"),
+            "You step before backward(): each step then uses the gradient of the batch before.",
+        ),
+        Wrong(
+            looped("fresh", "zero", "back", "down"),
+            "You make a new optimiser for each batch: Adam must remember the steps before, so make it once.",
+        ),
+        Wrong(
+            looped("zero", "back", "down", make=torch.optim.SGD),
+            "These are plain gradient steps: torch.optim.Adam is asked for.",
+        ),
+        Wrong(
+            looped("zero", "back", "down", make=lambda p, lr: torch.optim.Adam(p)),
+            "lr does not enter your optimiser.",
+        ),
+        Wrong(
+            looped("zero", "back", "down", make=lambda p, lr: torch.optim.Adam(p, lr, maximize=True)),
+            "You go uphill: the loss is to fall.",
+        ),
+        Wrong(
+            looped("zero", "back", "down", "again"),
+            "You note the loss after the step: note the one whose gradient was taken, it costs nothing more.",
+        ),
+        Wrong(
+            looped("zero", "back", "down", note=lambda values: values[-1].item()),
+            "You return the last loss alone: a list with one number for each batch is due.",
+        ),
+        Wrong(
+            looped("zero", "back", "down", note=lambda values: values),
+            "Your losses are tensors, and each holds on to its whole graph: note value.item(), a plain number.",
+        ),
+    ],
+    home="course_lib.training:train",
+)
+
+
+# 2.10 the sampler
+
+
+def draw(denoiser, x, levels):
+    """Prediction steps (1.6) from level to level: the library's own."""
+    return sample(denoiser, x, levels)
+
+
+@torch.no_grad()
+def draw_by_ratio(denoiser, x, levels):
+    for sigma, sigma_next in zip(levels[:-1], levels[1:]):
+        x0 = denoiser(x, sigma)
+        x = x0 + sigma_next / sigma * (x - x0)
+    return x
+
+
+@torch.no_grad()
+def draw_by_score(denoiser, x, levels):
+    for i in range(len(levels) - 1):
+        score = (denoiser(x, levels[i]) - x) / levels[i] ** 2
+        x = x + (levels[i] - levels[i + 1]) * levels[i] * score
+    return x
+
+
+def stepping(step, last=None, ask=lambda sigma, sigma_next: sigma):
+    """A sampler with another step(x, x0, sigma, sigma_next), or another level to ask at."""
+
+    def answer(denoiser, x, levels):
+        for sigma, sigma_next in list(zip(levels[:-1], levels[1:]))[:last]:
+            x = step(x, denoiser(x, ask(sigma, sigma_next)), sigma, sigma_next)
+        return x
+
+    return answer
+
+
+def euler(x, x0, sigma, sigma_next):
+    """The prediction step (1.6)."""
+    return x + (sigma_next - sigma) * (x - x0) / sigma
+
+
+def call_draw(fn, x, levels, radius):
+    """Samples of a ring of five modes."""
+    return fn(ring(5, radius=radius), levels[0] * x, levels)
+
+
+DRAW = Exercise(
+    "2.10",
+    "The sampler",
+    points=2,
+    difficulty=2,
+    importance=5,
+    minutes=10,
+    equation="(1.6)",
+    name="draw",
+    reference=draw,
+    inputs=lambda g: (
+        torch.randn(6, 2, generator=g).double(),
+        torch.cat([torch.cumsum(0.1 + torch.rand(5, generator=g).double(), 0).flip(0), torch.zeros(1).double()]),
+        real(g, 0.7, 1.4),
+    ),
+    call=call_draw,
+    right=[draw_by_ratio, draw_by_score],
+    wrong=[
+        Wrong(
+            stepping(lambda x, x0, sigma, sigma_next: x0),
+            "You jump to x0 at every level: (1.6) goes a part of the way, and asks again.",
+        ),
+        Wrong(
+            stepping(euler, last=-1),
+            "You stop one level early: the last step goes to levels[-1], which is 0.",
+        ),
+        Wrong(
+            stepping(lambda x, x0, sigma, sigma_next: x + (sigma_next - sigma) * (x0 - x) / sigma),
+            "You walk away from x0: the step goes along x - x0, and sigma_next - sigma is negative.",
+        ),
+        Wrong(
+            stepping(lambda x, x0, sigma, sigma_next: x + sigma_next / sigma * (x0 - x)),
+            "sigma_next / sigma is the share of the noise that stays: you went that share of the way to x0.",
+        ),
+        Wrong(
+            stepping(lambda x, x0, sigma, sigma_next: x0 + sigma_next * torch.randn_like(x)),
+            "You put fresh noise on x0: (1.6) keeps the noise that is there, and shortens it.",
+        ),
+        Wrong(
+            lambda denoiser, x, levels: draw(denoiser, levels[0] * x, levels),
+            "x comes as it is at the first level: it needs no further noise and no scale.",
+        ),
+        Wrong(
+            lambda denoiser, x, levels: denoiser(x, levels[0]),
+            "That is one estimate from the first level, the mean of all that is possible: go through all the levels.",
+        ),
+        Wrong(
+            stepping(euler, ask=lambda sigma, sigma_next: 0.5 * (sigma + sigma_next)),
+            "The denoiser is asked at the level where x is, levels[i], and at no other.",
+        ),
+    ],
+    home="course_lib.samplers:sample",
+)
+
+
+# 2.11 experiment: a batch with labels, some of them dropped
+
+CLEAN = "x0 holds rows that are no rows of `points`: return clean points, the loss adds the noise."
+PAIR = "Some labels belong to other points: take both with the same indices."
+ZERO = "A dropped label became 0, which is a label of its own: `none` stands for no label."
+NONE = "No label is ever dropped: a share `rate` of them is due to go."
+ALL = "Every label is dropped: this network never hears of one."
+KEEP = "You keep a share `rate` and drop the rest: it is the other way round."
+OFF = "The share of labels dropped is not `rate`."
+TOGETHER = "The labels of a batch go or stay together: each is dropped by a draw of its own."
+FIRST = "Your batches hold the same few points: draw n indices among all of them."
+AGAIN = "The batches are all alike: draw from the g that you are given, and seed nothing inside."
+ELSEWHERE = "The same g gives another batch the second time: take all your draws from g."
+ONE = "All rows of a batch have the same noise level: draw one for each."
+RANGE = "Your levels do not fill the range from low to high."
+UNEVEN = "Your levels lie evenly between low and high: they should in their logarithm, or few are low."
+TIED = "Labels go at certain noise levels only: draw anew for the labels."
+NOISE = "eps is not standard normal: its mean is 0 and its standard deviation 1 at every level."
+
+
+def labelled_batch(points, labels, n, high, low, rate, none, g):
+    """n points with levels, noise, and labels of which some are replaced by `none`."""
+    i = torch.randint(len(points), (n,), generator=g)
+    sigma = high * (low / high) ** torch.rand(n, 1, generator=g, dtype=points.dtype)
+    eps = torch.randn(n, points.shape[1], generator=g, dtype=points.dtype)
+    gone = torch.rand(n, generator=g) < rate
+    return points[i], sigma, eps, torch.where(gone, none, labels[i])
+
+
+def labelled_batch_by_shuffle(points, labels, n, high, low, rate, none, g):
+    told = labels.clone()
+    told[torch.rand(len(told), generator=g) < rate] = none
+    i = torch.randperm(len(points), generator=g)[:n]
+    u = torch.rand((n, 1), generator=g).double()
+    log = torch.tensor(low).log() + u * (torch.tensor(high) / low).log()
+    return points[i], log.exp(), torch.randn(points[i].shape, generator=g).double(), told[i]
+
+
+def labelled_batch_by_rows(points, labels, n, high, low, rate, none, g):
+    x0, sigma, eps, told = [], [], [], []
+    for _ in range(n):
+        i = int(torch.randint(len(points), (), generator=g))
+        x0.append(points[i])
+        sigma.append([low * (high / low) ** torch.rand((), generator=g).item()])
+        eps.append(torch.randn(len(points[i]), generator=g))
+        told.append(none if torch.rand((), generator=g).item() < rate else int(labels[i]))
+    return torch.stack(x0), torch.tensor(sigma), torch.stack(eps), torch.tensor(told)
+
+
+def batching(rows=None, sigma=None, eps=None, told=None, seed=None, drop=None):
+    """The reference with one part exchanged; each gets what it needs to draw its own."""
+
+    def answer(points, labels, n, high, low, rate, none, g):
+        g = torch.Generator().manual_seed(seed) if seed is not None else g
+        i = rows(len(points), n, g) if rows else torch.randint(len(points), (n,), generator=g)
+        u = torch.rand(n, 1, generator=g).double()
+        s = sigma(u, high, low) if sigma else high * (low / high) ** u
+        noise = torch.randn(n, points.shape[1], generator=g).double()
+        noise = eps(noise, s, g) if eps else noise
+        gone = drop(n, rate, u, g) if drop else torch.rand(n, generator=g) < rate
+        y = told(labels, i, gone, none, g) if told else torch.where(gone, none, labels[i])
+        return points[i], s, noise, y
+
+    return answer
+
+
+def call_labelled_batch(fn, points, labels, n, high, low, rate, none, seed):
+    """Twenty batches in a row, and the first once more from the same state of g."""
+    g = torch.Generator().manual_seed(seed)
+    found = [tuple(fn(points, labels, n, high, low, rate, none, g)) for _ in range(20)]
+    found.append(tuple(fn(points, labels, n, high, low, rate, none, torch.Generator().manual_seed(seed))))
+    names = ("x0", "sigma", "eps", "told")
+    return {name: torch.stack([torch.as_tensor(one) for one in part]) for name, part in zip(names, zip(*found))}
+
+
+def accept_labelled_batch(found, inputs):
+    """That points, levels, noise and labels are drawn apart from g, each from its own law."""
+    points, labels, _, high, low, rate, none, _ = inputs
+    x0, sigma, eps, told = (found[name] for name in ("x0", "sigma", "eps", "told"))
+    same = (x0[:, :, None] == points).all(3)  # (batches, n, M)
+    if not same.any(2).all():
+        return CLEAN
+    which = same.int().argmax(2)
+    alike = [torch.equal(part[0], part[1]) for part in (x0, sigma, eps)]
+    if any(alike):
+        return FIRST if alike == [True, False, False] else AGAIN
+    if not all(torch.equal(part[0], part[-1]) for part in (x0, sigma, eps, told)):
+        return ELSEWHERE
+    which, sigma, eps, told = which[:-1], sigma[:-1, :, 0].double(), eps[:-1].double(), told[:-1]
+    gone, due = told == none, labels[which]
+    if (~gone & (told != due)).any():
+        return ZERO if (told[~gone & (told != due)] == 0).all() else PAIR
+    return _rows_and_labels(which, gone, rate, len(points)) or _levels_and_noise(sigma, eps, gone, high, low)
+
+
+def _rows_and_labels(which, gone, rate, count):
+    """The sentence for points that are not drawn among all, or labels not dropped one by one at the rate, or None."""
+    if len(which.unique()) < 0.75 * count * (1 - (1 - 1 / count) ** which.numel()):
+        return FIRST
+    if (gone.all(1) | ~gone.any(1)).all():
+        return NONE if not gone.any() else ALL if gone.all() else TOGETHER
+    share, error = gone.double().mean().item(), 5 * (rate * (1 - rate) / gone.numel()) ** 0.5
+    if abs(share - rate) > error:
+        return KEEP if abs(share - 1 + rate) <= error else OFF
+    return None
+
+
+def _levels_and_noise(sigma, eps, gone, high, low):
+    """The sentence for levels that are not even in their logarithm, or noise that is not standard normal, or None."""
+    if (sigma == sigma[:, :1]).all():
+        return ONE
+    even = (sigma - low) / (high - low)
+    u = (sigma / low).log() / torch.tensor(high / low).double().log()
+    error = 5 * (1 / 12 / u.numel()) ** 0.5
+    if not (-1e-6 < u.min() < 0.03 and 0.97 < u.max() < 1 + 1e-6) or abs(u.mean() - 0.5) > error:
+        return UNEVEN if abs(even.mean() - 0.5) < error and even.min() > -1e-6 and even.max() < 1 + 1e-6 else RANGE
+    if abs(u[gone].mean() - 0.5) > 5 * (1 / 12 / gone.sum()) ** 0.5:
+        return TIED
+    for part in (eps[u < 0.5], eps[u >= 0.5]):
+        if abs(part.mean()) > 5 / part.numel() ** 0.5 or abs(part.std() - 1) > 5 / (2 * part.numel()) ** 0.5:
+            return NOISE
+    return None
+
+
+def draw_labelled_set(g):
+    """120 points with labels of their own kind, a batch's size, and the range of the levels."""
+    kinds = whole(g, 4, 9)
+    points = torch.randn(120, 3, generator=g).double()
+    labels = torch.randint(kinds, (120,), generator=g)
+    high, low = real(g, 2.0, 20.0), real(g, 0.005, 0.05)
+    return points, labels, whole(g, 60, 100), high, low, real(g, 0.15, 0.4), kinds, whole(g, 0, 2**31 - 1)
+
+
+LABELLED_BATCH = Exercise(
+    "2.11",
+    "A batch, some labels dropped",
+    points=3,
+    difficulty=3,
+    importance=5,
+    minutes=15,
+    name="labelled_batch",
+    reference=labelled_batch,
+    inputs=draw_labelled_set,
+    call=call_labelled_batch,
+    accept=accept_labelled_batch,
+    draws=3,
+    may_pass=any_order("answer"),
+    right=[labelled_batch_by_shuffle, labelled_batch_by_rows],
+    wrong=[
+        Wrong(batching(told=lambda y, i, gone, none, g: y[i]), NONE),
+        Wrong(batching(told=lambda y, i, gone, none, g: torch.full_like(i, none)), ALL),
+        Wrong(batching(told=lambda y, i, gone, none, g: torch.where(gone, 0, y[i])), ZERO),
+        Wrong(batching(told=lambda y, i, gone, none, g: torch.where(gone, y[i], none)), KEEP),
+        Wrong(batching(drop=lambda n, rate, u, g: torch.rand(n, generator=g) < rate / 2), OFF),
+        Wrong(batching(drop=lambda n, rate, u, g: (torch.rand((), generator=g) < rate).expand(n)), TOGETHER),
+        Wrong(batching(drop=lambda n, rate, u, g: u[:, 0] < rate), TIED),
+        Wrong(
+            batching(
+                told=lambda y, i, gone, none, g: torch.where(gone, none, y[torch.randint(len(y), i.shape, generator=g)])
+            ),
+            PAIR,
+        ),
+        Wrong(batching(rows=lambda M, n, g: torch.arange(n)), FIRST),
+        Wrong(batching(seed=0), AGAIN),
+        Wrong(batching(drop=lambda n, rate, u, g: torch.rand(n) < rate), ELSEWHERE),
+        Wrong(batching(sigma=lambda u, high, low: (high * (low / high) ** u)[:1].expand(len(u), 1)), ONE),
+        Wrong(batching(sigma=lambda u, high, low: low + (high - low) * u), UNEVEN),
+        Wrong(batching(sigma=lambda u, high, low: (low / high) ** u), RANGE),
+        Wrong(batching(eps=lambda eps, s, g: s * eps), NOISE),
+        Wrong(
+            lambda points, *others: (lambda x0, sigma, eps, y: (x0 + sigma * eps, sigma, eps, y))(
+                *labelled_batch(points, *others)
+            ),
+            CLEAN,
+        ),
+    ],
+)
+
+EXERCISES = [LOSS, PRECONDITION, IDEAL, GUIDE, WINDOW, CHOOSE, GAN_LOSSES, CURVES, FIT, DRAW, LABELLED_BATCH]
 
 QUIZ = [
     Question(
