@@ -15,6 +15,7 @@ from course_lib.denoisers import Denoiser
 Velocity = Callable[[Tensor, Tensor], Tensor]  # v(x_t, t) -> mean of eps - x0
 
 NO_SIGNAL = 2.0**20  # stands for the infinite noise level of t = 1, where x_t is noise alone
+ROUNDING = 1e-12  # by which a computed time may pass 1
 
 
 @typed
@@ -24,8 +25,9 @@ def level_of(t: Tensor | float) -> Tensor:
     Raises ValueError for times outside 0 to 1.
     """
     t = numeric(t, "level_of: t", torch.float64)
-    if not ((t >= 0) & (t <= 1)).all():
+    if not ((t >= 0) & (t <= 1 + ROUNDING)).all():
         raise ValueError(f"level_of: t must be times from 0 (data) to 1 (noise), got {t.tolist()}.")
+    t = t.clamp(max=1)
     return (t / (1 - t)).clamp(max=NO_SIGNAL)
 
 

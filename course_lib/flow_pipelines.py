@@ -58,7 +58,9 @@ class FlowMatching:
     def levels(self, steps: int) -> Tensor:
         """Noise levels of the pipeline's own schedule (18.6), then 0, -> (steps + 1,) float64.
 
-        A schedule that shifts by the picture's size is taken at the network's own size.
+        A schedule that shifts by the picture's size is taken at the network's own size. The first, 2**20, is noise
+        alone: a push that grows with sigma, as repulsion of x does, must be kept off it, by `switch`, and SPELL and
+        repulsion of x0 need not.
         """
         config, (_, h, w) = self._scheduler.config, self.shape
         mu = None
@@ -229,7 +231,7 @@ def untrained(seed: int = 0, shift: float = 3.0):
         scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=shift)
         pipe = diffusers.StableDiffusion3Pipeline(
             transformer, scheduler, vae, first, tokenizer, second, tokenizer, None, None
-        )
+        ).to(torch.float32)
     for part in (transformer, vae, first, second):
         part.eval().requires_grad_(False)
     pipe.set_progress_bar_config(disable=True)

@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from course_lib.denoisers import GaussianMixture, IdealDenoiser, MLPDenoiser, cfg, interval, ring
 from course_lib.flow_matching import NO_SIGNAL, denoiser_of, flow_levels, flow_weight, level_of, time_of, velocity_of
 from course_lib.flow_pipelines import FlowMatching, untrained
-from course_lib.guidance import Above, Repulsion, guided, spell
+from course_lib.guidance import Above, Repulsion, guided, spell, switch
 from course_lib.samplers import sample, trajectory
 from course_lib.seeds import Noise, chi_nll
 from course_lib.seedselect import sampler, seedselect
@@ -63,6 +63,10 @@ def test_times_and_levels_are_inverse_and_have_ends():
     torch.testing.assert_close(time_of(level_of(t)), t, rtol=0, atol=1e-12)
     assert level_of(torch.tensor([0.0, 0.5, 1.0])).tolist() == [0, 1, NO_SIGNAL]
     assert level_of(t.float()).dtype == DOUBLE
+    third = torch.tensor(1 / 3, dtype=DOUBLE)
+    rounded = third / (1 + (third - 1))  # 1 by the formula of the shift, a little more in the machine
+    assert rounded > 1
+    assert level_of(rounded) == NO_SIGNAL
 
 
 def test_an_euler_step_in_time_is_a_ddim_step(g):
@@ -204,10 +208,14 @@ def test_the_library_s_methods_run_unchanged(flow):
     start = flow.start(noise_of(flow, 4), sigmas)
     plain = sample(D, start, sigmas)
     apart = lambda x: torch.pdist(x.flatten(1)).mean()  # noqa: E731
-    alone = guided(D, Above(0.5, Repulsion(0.0)))
-    torch.testing.assert_close(sample(alone, start, sigmas), plain)
-    assert apart(sample(guided(D, Above(0.5, Repulsion(1.0)), relative=0.3), start, sigmas)) > 1.1 * apart(plain)
-    assert apart(sample(spell(D, 1.5 * float(apart(plain))), start, sigmas)) > 1.1 * apart(plain)
+    torch.testing.assert_close(sample(guided(D, Repulsion(0.0)), start, sigmas), plain)
+    methods = (
+        switch(1e3, D, guided(D, Above(0.5, Repulsion(1.0)), relative=0.3)),  # off the level of noise alone
+        guided(D, Repulsion(200.0, on="x0")),
+        spell(D, 1.5 * float(apart(plain))),
+    )
+    for method in methods:
+        assert 1.1 * apart(plain) < apart(sample(method, start, sigmas)) < 3 * apart(plain)
     run, target = sampler(D, sigmas, start=lambda z: flow.start(z, sigmas)), plain[:1].detach() + 0.3
     distance = lambda x: (x - target).square().flatten(1).mean(1)  # noqa: E731
     found = seedselect(run, noise_of(flow, 2), distance, iterations=8, lr=0.05, prior=chi_nll, weight=0.001)
