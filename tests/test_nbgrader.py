@@ -82,6 +82,6 @@ def test_a_released_notebook_has_stubs_checks_and_points_and_no_solution(release
 def test_the_grader_finds_every_answer_in_a_released_notebook(release, path):
     """A department may release with nbgrader and grade with `course grade`: the tags are still there."""
     marked = [c["metadata"]["course"]["exercise"] for c in release[path.name]["cells"] if "course" in c["metadata"]]
-    assert marked == [one.id for one in exercises(int(path.stem[:2]))]
+    assert sorted(marked) == sorted(one.id for one in exercises(int(path.stem[:2])))  # 11.11 comes before 11.4
     words = [graded(release[path.name])[f"ex-{id.replace('.', '-')}"] for id in marked if exercise(id).kind == "judged"]
     assert all(source(cell) == "YOUR ANSWER HERE" for cell in words)
