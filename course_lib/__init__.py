@@ -21,7 +21,9 @@ unet              a small UNet, made of the parts that chapter 13 builds
 shapes            signed distances to the outlines of the world's shapes
 features          maps from latents and images to features, embeddings, and the oracle
 rivals            a GAN and a VAE in the plane, and a GAN that makes diffusion steps
-stable_diffusion  the adapter, the only module that knows timesteps
+stable_diffusion  the adapter, the only module that knows the timesteps of a diffusion
+flow_matching     velocities as denoisers: times, levels, the shift of a schedule
+flow_pipelines    the adapter for flow-matching pipelines, of Stable Diffusion 3's kind
 models            the registry of models: where they come from, under which terms, how they are found
 weights           single files of weights, and how they are known to be right
 devices           where a network lives

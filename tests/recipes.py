@@ -16,6 +16,8 @@ from course_lib import (
     devices,
     dimension,
     fit,
+    flow_matching,
+    flow_pipelines,
     manifolds,
     memory,
     metrics,
@@ -99,6 +101,12 @@ def loaded(device: str) -> SimpleNamespace:
     names = ("oracle", "style", "embedding", "style_levels")
     made = {name: f.load_network(name, device) for name in names}
     return SimpleNamespace(sd=StableDiffusion.load("tiny", device=device), clip=f.load_clip(device=device), **made)
+
+
+@cache
+def flow(device: str) -> flow_pipelines.FlowMatching:
+    """The pipeline with random weights on a device."""
+    return flow_pipelines.FlowMatching(flow_pipelines.untrained().to(device))
 
 
 def groups(t: Inputs):
@@ -296,6 +304,20 @@ RECIPES = {
     "features.silhouettes.silhouette": lambda t: f.silhouette(t.im),
     "features.tiny.Oracle.__call__": lambda t: f.Oracle(network=loaded(t.device).oracle)(drawn().im),
     "fit.nearest_drawing": lambda t: fit.nearest_drawing(small_pictures.plain_pictures(plain()).to(t.device), steps=4),
+    "flow_matching.denoiser_of": lambda t: flow_matching.denoiser_of(lambda x_t, time: time - x_t)(t.p, SIGMA),
+    "flow_matching.flow_weight": lambda t: flow_matching.flow_weight(t.share + 0.1),
+    "flow_matching.level_of": lambda t: flow_matching.level_of(t.share),
+    "flow_matching.time_of": lambda t: flow_matching.time_of(t.share),
+    "flow_matching.velocity_of": lambda t: flow_matching.velocity_of(RING)(t.p, t.share[:, None] * 0.8 + 0.1),
+    "flow_pipelines.FlowMatching.decode": lambda t: flow(t.device).decode(drawn().z[..., :8, :8]),
+    "flow_pipelines.FlowMatching.encode": lambda t: flow(t.device).encode(drawn().im[..., :16, :16], 3),
+    "flow_pipelines.FlowMatching.generate": lambda t: flow(t.device).generate(
+        ["a star", "a red ring"], noise=drawn().z[:2, :, :8, :8], steps=2, step=sa.ddpm
+    ),
+    "flow_pipelines.FlowMatching.prompt": lambda t: flow(t.device).prompt("a star")(
+        drawn().z[..., :8, :8], torch.tensor([0.5, 1.0, 2.0, 4.0]).reshape(4, 1, 1, 1)
+    ),
+    "flow_pipelines.FlowMatching.start": lambda t: flow(t.device).start(drawn().z, SIGMAS),
     "guidance.kernels.flatten": lambda t: gu.flatten(t.z),
     "guidance.kernels.median_bandwidth": lambda t: gu.median_bandwidth(t.k),
     "guidance.kernels.radial": lambda t: gu.radial(t.p),

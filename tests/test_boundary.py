@@ -24,7 +24,7 @@ from course_lib.world import Factors, draw
 DOUBLE = torch.float64
 MODULES = (
     "samplers", "seeds", "denoisers", "guidance", "metrics", "manifolds", "constraints", "penalties", "dimension",
-    "claims", "verdicts", "world",
+    "claims", "verdicts", "world", "flow_matching",
 )  # fmt: skip
 
 
@@ -214,6 +214,12 @@ CALLS = {
     "verdicts.excess": {"measured": ESTIMATE, "limit": 0.5},
     "verdicts.judged": {"measured": ESTIMATE, "baseline": ESTIMATE, "control": ESTIMATE, "above": 0.5},
     "claims.stored": {"name": "ch01_rare_mode"},
+    "flow_matching.level_of": {"t": 0.4},
+    "flow_matching.time_of": {"sigma": 0.4},
+    "flow_matching.denoiser_of": ({"velocity": lambda x_t, t: -x_t}, denoise),
+    "flow_matching.velocity_of": ({"denoiser": ring()}, lambda velocity: velocity(X, 0.4)),
+    "flow_matching.flow_levels": {"T": 3, "shift": 2.0},
+    "flow_matching.flow_weight": {"sigma": X.abs()},
 }  # fmt: skip
 # No argument that could be spoilt, or a container that its functions fill.
 EXEMPT = {

@@ -39,6 +39,8 @@ ARROWS = {
     "penalties": {"denoisers"},
     "dimension": {"denoisers"},
     "stable_diffusion": {"denoisers", "memory", "models", "samplers", "seeds"},
+    "flow_matching": {"denoisers"},
+    "flow_pipelines": {"denoisers", "flow_matching", "memory", "models", "samplers", "seeds"},
     "rivals": {"denoisers", "samplers", "training"},
     "seedselect": {"denoisers", "samplers"},
     "claims": {"metrics", "verdicts"},
@@ -54,8 +56,8 @@ ARROWS = {
 }
 COMMON = {"checks", "devices"}  # leaves that every module may use
 FENCES = {
-    "diffusers": {"stable_diffusion", "models", "features"},
-    "transformers": {"stable_diffusion", "models", "features"},
+    "diffusers": {"stable_diffusion", "flow_pipelines", "models", "features"},
+    "transformers": {"stable_diffusion", "flow_pipelines", "models", "features"},
     "peft": {"training"},
     "matplotlib": {"plots"},
 }
