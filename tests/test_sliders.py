@@ -58,7 +58,7 @@ def page(browser, address):
 
 def picture(page) -> bytes:
     """What can be seen below the handle."""
-    return page.locator(".course-slider > div").last.screenshot()
+    return page.locator(".course-slider figure img").locator("visible=true").screenshot()
 
 
 def told(page) -> tuple[str, str, str]:
