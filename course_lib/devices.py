@@ -23,7 +23,7 @@ def chosen(device: str | torch.device | None = None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.device(named)
-        torch.zeros(1, device=found)
+        torch.zeros(1, device=found, dtype=torch.float32)  # whatever the default is: not every GPU has float64
     except Exception as error:
         raise ValueError(
             f"{by}: {named} is no device that works on this machine; use cpu, cuda, cuda:1 or mps, or leave it out."

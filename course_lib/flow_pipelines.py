@@ -203,14 +203,16 @@ def _one_each(embeddings: Tensor, N: int) -> Tensor:
 
 
 @typed
-def untrained(seed: int = 0, shift: float = 3.0):
+def untrained(seed: int = 0, shift: float = 3.0, device: str | torch.device | None = None):
     """A StableDiffusion3Pipeline small enough for any machine, with random weights: nothing to see, all to call.
 
-    Latents (4, 8, 8), pictures of 16 x 16, tiny's tokenizer, no T5. The global generator is left as it was.
+    Latents (4, 8, 8), pictures of 16 x 16, tiny's tokenizer, no T5. device: COURSE_DEVICE, else a GPU where there is
+    one, else the CPU. The global generator is left as it was. Raises ValueError for a device that is not here.
     """
     import diffusers
     import transformers
 
+    device = devices.chosen(device)
     with models.quiet(), torch.random.fork_rng([]):
         torch.manual_seed(whole(seed, "untrained: seed"))
         tokenizer = transformers.CLIPTokenizer.from_pretrained(models.TINY / "tokenizer")
@@ -231,7 +233,7 @@ def untrained(seed: int = 0, shift: float = 3.0):
         scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=shift)
         pipe = diffusers.StableDiffusion3Pipeline(
             transformer, scheduler, vae, first, tokenizer, second, tokenizer, None, None
-        ).to(torch.float32)
+        ).to(device, torch.float32)
     for part in (transformer, vae, first, second):
         part.eval().requires_grad_(False)
     pipe.set_progress_bar_config(disable=True)

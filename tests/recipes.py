@@ -106,7 +106,7 @@ def loaded(device: str) -> SimpleNamespace:
 @cache
 def flow(device: str) -> flow_pipelines.FlowMatching:
     """The pipeline with random weights on a device."""
-    return flow_pipelines.FlowMatching(flow_pipelines.untrained().to(device))
+    return flow_pipelines.FlowMatching(flow_pipelines.untrained(device=device))
 
 
 def groups(t: Inputs):

@@ -13,6 +13,7 @@ import torch
 from course_lib import devices
 from course_lib.denoisers import MLPDenoiser, cfg, interval, ring
 from course_lib.features import Oracle, load_clip, load_network
+from course_lib.flow_pipelines import FlowMatching, untrained
 from course_lib.guidance import Above, Determinantal, Groups, Repulsion, cads, guided, spell, svgd, switch
 from course_lib.samplers import ddim, ddpm, dpmpp_2m, geometric, sample, trajectory
 from course_lib.seeds import Noise
@@ -216,6 +217,7 @@ def test_the_device_of_a_loader(monkeypatch):
         "oracle": lambda **to: next(Oracle(**to).network.parameters()).device,
         "clip": lambda **to: load_clip(**to).model.device,
         "model": lambda **to: StableDiffusion.load("tiny", **to).device,
+        "flow": lambda **to: FlowMatching(untrained(**to)).device,
     }
     for load in loaders.values():
         monkeypatch.delenv("COURSE_DEVICE", raising=False)
@@ -235,6 +237,17 @@ def test_the_device_of_a_loader(monkeypatch):
     assert devices.chosen() == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert devices.chosen() == torch.device("cuda")
+
+
+def test_a_device_without_float64_is_found_whatever_the_default_is(monkeypatch):
+    """A chapter that computes in float64 asks for the device, too."""
+    monkeypatch.setenv("COURSE_DEVICE", "pretend")
+    with pretend.accelerator(without=(torch.float64,)):
+        torch.set_default_dtype(torch.float64)
+        try:
+            assert devices.chosen().type == "pretend"
+        finally:
+            torch.set_default_dtype(torch.float32)
 
 
 def test_the_rule_is_written_once(root):
