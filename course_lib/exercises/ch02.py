@@ -111,6 +111,12 @@ LOSS = Exercise(
         ),
         Wrong(loss_without_squares, "sigma and sigma_data enter the weight of (2.1) squared."),
         Wrong(
+            lambda D, x0, sigma, eps, sigma_data: (
+                weight(sigma, sigma_data) * (D(x0 + sigma * eps, sigma) - x0).norm(dim=1, keepdim=True) / x0.shape[1]
+            ).mean(),
+            "The distance enters (2.1) squared: you left out the square.",
+        ),
+        Wrong(
             lambda D, x0, sigma, eps, sigma_data: (D(x0 + sigma * eps, sigma) - x0).square().mean(),
             "The weight is missing: without it the high noise levels drown the others.",
         ),
@@ -224,6 +230,18 @@ PRECONDITION = Exercise(
             "The sum below c_in stands under a root: it divides by a standard deviation, not by a variance.",
         ),
         Wrong(rescaled(lambda a, b, c, n, s, d: (a, b, c, s)), "c_noise is log(sigma) / 4, not sigma itself."),
+        Wrong(rescaled(lambda a, b, c, n, s, d: (a, b, c, s.log())), "c_noise is a quarter of the logarithm of sigma."),
+        Wrong(
+            rescaled(lambda a, b, c, n, s, d: (a, b, c, (s / 4).log())),
+            "The quarter stands before the logarithm: c_noise is sigma.log() / 4.",
+        ),
+        Wrong(
+            rescaled(lambda a, b, c, n, s, d: (a, b, c, s.log10() / 4)), "The logarithm of c_noise is the natural one."
+        ),
+        Wrong(
+            rescaled(lambda a, b, c, n, s, d: (0.0, 1.0, c, n)),
+            "You return F itself: (2.2) multiplies it by c_out and adds c_skip x.",
+        ),
     ],
 )
 
@@ -305,6 +323,14 @@ IDEAL = Exercise(
             lambda points, x, sigma: log_a(points, x, sigma).exp() @ points,
             "Your weights do not sum to one: divide by their sum.",
         ),
+        Wrong(
+            lambda points, x, sigma: (log_a(points, x, sigma).exp() / log_a(points, x, sigma).exp().sum()) @ points,
+            "Your weights sum to one over all particles together: divide each row by its own sum.",
+        ),
+        Wrong(
+            lambda points, x, sigma: (log_a(points, x, sigma) * sigma**4).softmax(1) @ points,
+            "Python divides by 2 and then multiplies by sigma**2: put brackets round 2 * sigma**2.",
+        ),
     ],
     properties=[finite_without_noise],
     home="course_lib.denoisers:IdealDenoiser",
@@ -368,6 +394,7 @@ GUIDE = Exercise(
             mixed(lambda c, u, w: u + w * c), "You added w D_c whole: guidance adds w times the difference D_c - D_u."
         ),
         Wrong(mixed(lambda c, u, w: w * c), "You scaled D_c: D_u does not enter your answer."),
+        Wrong(mixed(lambda c, u, w: w * (c - u)), "(2.5) starts from D_u: you return the difference alone."),
         Wrong(
             lambda conditional, unconditional, w: unconditional(torch.zeros(1, 2), 1.0),
             "You return points: a denoiser is due; define a function of x and sigma inside, and return that function.",
@@ -453,6 +480,10 @@ WINDOW = Exercise(
         Wrong(
             lambda w, low, high: lambda sigma: w if sigma <= high else 1.0,
             "You forgot the lower end: at and below low there is no guidance.",
+        ),
+        Wrong(
+            lambda w, low, high: lambda sigma: w if low < sigma < high else 1.0,
+            "At sigma = high there is guidance: (2.6) includes that end.",
         ),
         Wrong(lambda w, low, high: lambda sigma: w, "Your weight does not depend on sigma."),
         Wrong(
@@ -595,6 +626,10 @@ GAN_LOSSES = Exercise(
             lambda a, b: (softplus(-a).sum() + softplus(b).sum(), softplus(-b).sum()),
             "Your losses grow with the batch: take means, not sums.",
         ),
+        Wrong(
+            lambda a, b: gan_losses(a, b)[::-1],
+            "The critic's loss comes first, the generator's second.",
+        ),
     ],
     properties=[finite_when_certain],
     home="course_lib.rivals:critic_loss",
@@ -652,17 +687,18 @@ def fit_by_grad(loss_of, parameters, batches, lr):
     return losses
 
 
-def looped(*order, make=torch.optim.Adam, note=lambda values: [v.item() for v in values]):
+def looped(*order, kind="Adam", rate=True, uphill=False, note=lambda values: [v.item() for v in values]):
     """A loop whose parts come in an order: fresh, zero, back, down, again."""
 
     def answer(loss_of, parameters, batches, lr):
         parameters, values = list(parameters), []
-        optimiser = make(parameters, lr)
+        options = {"lr": lr if rate else 0.001, "maximize": uphill}
+        optimiser = getattr(torch.optim, kind)(parameters, **options)
         for batch in batches:
             value = loss_of(batch)
             for part in order:
                 if part == "fresh":
-                    optimiser = make(parameters, lr)
+                    optimiser = getattr(torch.optim, kind)(parameters, **options)
                 if part == "zero":
                     optimiser.zero_grad()
                 if part == "back":
@@ -678,16 +714,22 @@ def looped(*order, make=torch.optim.Adam, note=lambda values: [v.item() for v in
 
 
 def call_fit(fn, x, y, lr):
-    """What the loop notes, whether these are plain numbers, and three weights after five batches."""
-    weight = torch.zeros(3, dtype=torch.float64, requires_grad=True)
-    batches = ((x[i], y[i]) for i in range(len(x)))
-    losses = fn(lambda batch: (batch[0] @ weight - batch[1]).square().mean(), iter([weight]), batches, lr)
+    """What the loop notes, whether these are plain numbers, and three weights after five batches and before each."""
+    weight, before = torch.zeros(3, dtype=torch.float64, requires_grad=True), []
+
+    def batches():
+        for pair in zip(x, y):
+            before.append(weight.detach().clone())
+            yield pair
+
+    losses = fn(lambda batch: (batch[0] @ weight - batch[1]).square().mean(), iter([weight]), batches(), lr)
     losses = losses if isinstance(losses, (list, tuple)) else [losses]
     plain = all(isinstance(value, float) for value in losses)
     return {
         "losses": torch.tensor([float(v) for v in losses]),
         "plain": float(plain),
         "weight": weight.detach().clone(),
+        "weight before each batch": torch.stack(before) if before else torch.zeros(0),
     }
 
 
@@ -715,7 +757,11 @@ FIT = Exercise(
         ),
         Wrong(
             looped("zero", "back"),
-            "The parameters never move: after value.backward() comes optimiser.step().",
+            "The parameters never move: after value.backward() comes optimiser.step(), no zero_grad() between.",
+        ),
+        Wrong(
+            lambda loss_of, parameters, batches, lr: fit(loss_of, parameters, list(batches), lr),
+            "You take all batches before the first step: go through them one at a time.",
         ),
         Wrong(
             looped("down", "zero", "back"),
@@ -726,15 +772,15 @@ FIT = Exercise(
             "You make a new optimiser for each batch: Adam must remember the steps before, so make it once.",
         ),
         Wrong(
-            looped("zero", "back", "down", make=torch.optim.SGD),
+            looped("zero", "back", "down", kind="SGD"),
             "These are plain gradient steps: torch.optim.Adam is asked for.",
         ),
         Wrong(
-            looped("zero", "back", "down", make=lambda p, lr: torch.optim.Adam(p)),
+            looped("zero", "back", "down", rate=False),
             "lr does not enter your optimiser.",
         ),
         Wrong(
-            looped("zero", "back", "down", make=lambda p, lr: torch.optim.Adam(p, lr, maximize=True)),
+            looped("zero", "back", "down", uphill=True),
             "You go uphill: the loss is to fall.",
         ),
         Wrong(
@@ -795,8 +841,29 @@ def euler(x, x0, sigma, sigma_next):
 
 
 def call_draw(fn, x, levels, radius):
-    """Samples of a ring of five modes."""
-    return fn(ring(5, radius=radius), levels[0] * x, levels)
+    """Samples of a ring of five modes, the levels its denoiser was asked at, and whether each came as it stands."""
+    law, asked, whole_ones = ring(5, radius=radius), [], []
+
+    def denoiser(x, sigma):
+        asked.append(float(torch.as_tensor(sigma).reshape(-1)[0]))
+        whole_ones.append(isinstance(sigma, torch.Tensor) and not sigma.ndim)
+        return law(x, sigma) if asked[-1] > 0 else x
+
+    x = fn(denoiser, x, levels)
+    return {"samples": x, "asked at": torch.tensor(asked).double(), "as it stands": float(all(whole_ones))}
+
+
+def draw_inputs(g):
+    """Particles at the first of five levels, the levels, and a radius."""
+    levels = torch.cumsum(0.1 + torch.rand(5, generator=g).double(), 0).flip(0)
+    x = levels[0] * torch.randn(6, 2, generator=g).double()
+    return x, torch.cat([levels, torch.zeros(1).double()]), real(g, 0.7, 1.4)
+
+
+def draw_to_the_end(denoiser, x, levels):
+    x = draw(denoiser, x, levels)
+    denoiser(x, levels[-1])
+    return x
 
 
 DRAW = Exercise(
@@ -809,11 +876,7 @@ DRAW = Exercise(
     equation="(1.6)",
     name="draw",
     reference=draw,
-    inputs=lambda g: (
-        torch.randn(6, 2, generator=g).double(),
-        torch.cat([torch.cumsum(0.1 + torch.rand(5, generator=g).double(), 0).flip(0), torch.zeros(1).double()]),
-        real(g, 0.7, 1.4),
-    ),
+    inputs=draw_inputs,
     call=call_draw,
     right=[draw_by_ratio, draw_by_score],
     wrong=[
@@ -849,6 +912,11 @@ DRAW = Exercise(
             stepping(euler, ask=lambda sigma, sigma_next: 0.5 * (sigma + sigma_next)),
             "The denoiser is asked at the level where x is, levels[i], and at no other.",
         ),
+        Wrong(
+            stepping(euler, ask=lambda sigma, sigma_next: float(sigma)),
+            "Hand each level on as it stands in levels, a tensor of shape (): networks take its logarithm.",
+        ),
+        Wrong(draw_to_the_end, "You ask the denoiser at level 0: the step that ends there is the last."),
     ],
     home="course_lib.samplers:sample",
 )
@@ -1090,7 +1158,7 @@ QUIZ = [
             (
                 "All modes of the data are covered",
                 False,
-                "Two of the chapter's runs have these losses, one with ten modes and one with six.",
+                "Two of the chapter's runs have these losses, one with ten modes and one with seven.",
             ),
             (
                 "The samples have the law of the data",

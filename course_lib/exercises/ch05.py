@@ -215,19 +215,28 @@ def moving_by_noise(step, loss, scale):
 
 
 def call_moving(fn, x, x0, sigma, sigma_next, scale, a):
-    """One step made from ddim, with a loss that is no straight line, where no gradients are recorded."""
+    """One step made from a noisy one, with a loss that is no straight line, where no gradients are recorded."""
 
     def loss(point):
         return point @ a + point.square().sum(1) ** 2 / 4
 
+    def noisy(x, x0, sigma, sigma_next, randn_like=None):
+        noise = torch.zeros_like(x) if randn_like is None else randn_like(x)
+        return ddim(x, x0, sigma, sigma_next) + 0.3 * sigma_next * noise
+
+    def given(x):  # stands for the sampler's noise, the same at each call
+        return torch.linspace(-1, 1, x.numel(), dtype=x.dtype).reshape(x.shape)
+
     with torch.no_grad():
-        step = fn(ddim, loss, scale)
-        return step(x, x0, torch.tensor(sigma, dtype=x.dtype), torch.tensor(sigma_next, dtype=x.dtype))
+        step = fn(noisy, loss, scale)
+        return step(x, x0, torch.tensor(sigma, dtype=x.dtype), torch.tensor(sigma_next, dtype=x.dtype), given)
 
 
 def wrongly(change):
     """A step from `change(step, loss, scale, x, x0, sigma, sigma_next)`."""
-    return lambda step, loss, scale: lambda x, x0, s, n, r=None: change(step, loss, scale, x, x0, s, n)
+    return lambda step, loss, scale: (
+        lambda x, x0, s, n, r: change(lambda *where: step(*where, r), loss, scale, x, x0, s, n)
+    )
 
 
 MOVING = Exercise(
@@ -279,9 +288,16 @@ MOVING = Exercise(
             wrongly(lambda step, loss, scale, x, x0, s, n: step(x, x0, s, n)),
             "Your step is the old one: the loss moves nothing.",
         ),
+        Wrong(
+            wrongly(lambda step, loss, scale, x, x0, s, n: ddim(x, x0, s, n) - scale * slope(loss, x0)),
+            "Hand all five arguments on to the step that you are given: it may draw noise with randn_like.",
+        ),
     ],
     home="course_lib.constraints:mpgd",
-    may_pass={"loss reordered": "It is summed over the particles before it is differentiated."},
+    may_pass={
+        "loss reordered": "It is summed over the particles before it is differentiated.",
+        "step kept": "Every draw hands over the same noisy step.",
+    },
 )
 
 

@@ -224,6 +224,8 @@ SEMANTIC = Exercise(
 EASY = "You say yes too often: where nothing has changed, more seeds rise than fall about every other time."
 BLIND = "You hardly ever say yes where the share has really risen."
 INVERTED = "You say yes where nothing rose, and no where it did."
+FALLEN = "You say yes where the share has fallen: only rises count."
+UNCLEAR = "Where (11.9) is clear you often say another thing: sum all terms from u up, among the seeds that changed."
 SILENT = "One answer, yes or no, is due for each comparison."
 
 
@@ -255,31 +257,42 @@ def call_rose(fn, before, after, risen):
 
 
 def comparisons(g):
-    """120 comparisons of 48 seeds each and which have risen, mixed: in half a seed changes either way alike, in the
-    others many rise. What the share was before differs from one to the next, by more than it rises."""
-    E, N = 120, 48
-    risen = torch.randperm(E, generator=g) < E // 2
-    share = 0.2 + 0.5 * torch.rand(E, 1, generator=g)
+    """120 comparisons of 400 seeds and what happened in each, mixed: 0 nothing, in half of them, 1 a rise, -1 a fall.
+
+    From four seeds to half of all change; what the share was before differs as well."""
+    E, N = 120, 400
+    happened = torch.tensor([0, 1, 0, -1, 0, 1]).repeat(E // 6)[torch.randperm(E, generator=g)]
+    rate = 0.01 * 40 ** torch.rand(E, 1, generator=g)
+    lean = (0.5 + happened[:, None] * 1.4 / (N * rate).sqrt()).clamp(0, 1)  # of the changes, how many are rises
+    share = 0.45 + 0.1 * torch.rand(E, 1, generator=g)
     before = torch.rand(E, N, generator=g) < share
-    up = torch.where(risen[:, None], 0.2 / (1 - share), 0.06 / (1 - share))
-    down = torch.where(risen[:, None], 0.01 / share, 0.06 / share)
-    change = torch.where(before, down, up)
-    return before, before ^ (torch.rand(E, N, generator=g) < change), risen
+    change = torch.where(before, rate * (1 - lean) / share, rate * lean / (1 - share))
+    return before, before ^ (torch.rand(E, N, generator=g) < change), happened
+
+
+def by_chance(before, after):
+    """Equation (11.9), exactly."""
+    up, down = int((after & ~before).sum()), int((before & ~after).sum())
+    return sum(math.comb(up + down, i) for i in range(up, up + down + 1)) / 2 ** (up + down)
 
 
 def accept_rose(answer, inputs):
-    """False alarms where nothing rose, hits where something did."""
-    risen = inputs[2]
-    if answer.shape != risen.shape:
+    """False alarms where nothing rose, hits where something did, and what (11.9) says where it is clear."""
+    before, after, happened = inputs
+    if answer.shape != happened.shape:
         return SILENT
-    alarms, found = answer[~risen].mean(), answer[risen].mean()
+    alarms, found = answer[happened == 0].mean(), answer[happened == 1].mean()
     if alarms > 0.5 and found < 0.5:
         return INVERTED
     if alarms > 0.2:
         return EASY
-    if found < 0.7:
+    if answer[happened == -1].mean() > 0.2:
+        return FALLEN
+    if found < 0.5:
         return BLIND
-    return None
+    p = torch.tensor([by_chance(*pair) for pair in zip(before, after)], dtype=torch.float64)
+    clear = (p < 0.042) | (p > 0.06)
+    return UNCLEAR if ((answer > 0.5) != (p <= 0.05))[clear].sum() > 2 else None
 
 
 ROSE = Exercise(
@@ -308,6 +321,8 @@ ROSE = Exercise(
             BLIND,
         ),
         Wrong(lambda before, after: not rose(before, after), INVERTED),
+        Wrong(lambda before, after: rose(before, after) or rose(after, before), FALLEN),
+        Wrong(lambda before, after: int((after & ~before).sum()) > 2 * int((before & ~after).sum()) + 3, UNCLEAR),
     ],
 )
 

@@ -80,6 +80,14 @@ TO_DENOISER = Exercise(
             "Your velocity is told sigma: it was trained with the time t.",
         ),
         Wrong(
+            seen(lambda x, sigma, x_t, t, v: x_t - t * v(x, t)),
+            "Only the first x_t is there: the velocity, too, must see x / (1 + sigma) and not x.",
+        ),
+        Wrong(
+            seen(lambda x, sigma, x_t, t, v: x - sigma * v(x, sigma)),
+            "You get x and sigma: turn them into x_t and t before you ask the velocity.",
+        ),
+        Wrong(
             seen(lambda x, sigma, x_t, t, v: x_t + (1 - t) * v(x_t, t)),
             "That is the noise: x_t + (1 - t) v is the estimate of eps, and x_t - t v that of x0.",
         ),
@@ -158,6 +166,10 @@ FLOW_LOSS = Exercise(
         Wrong(
             aimed(straight, lambda x0, t, eps: x0 + t * eps),
             "You add noise to x0 without taking any of x0 away: (18.1) has the factor 1 - t.",
+        ),
+        Wrong(
+            lambda velocity, x0, t, eps: ((velocity((1 - t) * x0 + t * eps, t) - (eps - x0)) / t).square().mean(),
+            "There is no weight in (18.3): all times count alike.",
         ),
         Wrong(
             aimed(straight, lambda x0, t, eps: (1 - t**2).sqrt() * x0 + t * eps),
@@ -315,6 +327,10 @@ SHIFTED = Exercise(
         Wrong(lambda t, s: t / (s - (s - 1) * t), "You divide the noise level by s: that is the way back."),
         Wrong(lambda t, s: s * t / (1 - t), "That is the new noise level: turn it back into a time."),
         Wrong(lambda t, s: s * t / (1 + s * t), "Your times miss 1 at the noisy end: below stands 1 + (s - 1) t."),
+        Wrong(lambda t, s: s * t / 1 + (s - 1) * t, "The whole of 1 + (s - 1) t stands below the line: use brackets."),
+        Wrong(lambda t, s: s * t / (1 + (1 - s) * t), "The sign below is wrong: it is 1 + (s - 1) t."),
+        Wrong(lambda t, s: t / (1 + (s - 1) * t), "The s above the line is missing: your times miss 1."),
+        Wrong(lambda t, s: t, "Your times come back unchanged."),
         Wrong(lambda t, s: t**s, "That is a power of the time: it lowers the times where the shift raises them."),
         Wrong(lambda t, s: t ** (1 / s), "That is a root of the time: it keeps the ends but is no factor of sigma."),
     ],

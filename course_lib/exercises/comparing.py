@@ -15,6 +15,7 @@ import torch
 from course_lib.exercises.answers import Answer, copied, isolated, run
 from course_lib.exercises.declare import Exercise
 
+SHOWN = 8  # numbers of an array that a message holds
 _KINDS = {"b": "true or false", "i": "whole numbers", "u": "whole numbers", "f": "real numbers", "c": "complex numbers"}
 
 
@@ -256,10 +257,21 @@ def _shown(exercise: Exercise, answer: Answer, seed: int) -> tuple[tuple[str, st
     path = next(p for p in due.arrays if not close(answer.arrays[p], due.arrays[p], exercise.tolerance))
     label = f" at {path}" if path else ""
     given = ", ".join(f"{name} = {short(value)}" for name, value in zip(names(exercise), inputs))
-    got, want = short(answer.arrays[path]), short(due.arrays[path])
+    mine, theirs = answer.arrays[path], due.arrays[path]
+    far = _farthest(mine, theirs)
+    if far >= SHOWN:
+        mine, theirs, label = mine.reshape(-1)[far:], theirs.reshape(-1)[far:], f"{label} from number {far + 1} on"
+    got, want = short(mine), short(theirs)
     if got == want:
-        got, want = short(answer.arrays[path], 12), short(due.arrays[path], 12)
+        got, want = short(mine, 12), short(theirs, 12)
     return ("input", given), (f"got{label}", got), (f"expected{label}", want)
+
+
+def _farthest(mine: np.ndarray, theirs: np.ndarray) -> int:
+    """Where two arrays differ most, counted through; 0 where they cannot be subtracted."""
+    if mine.shape != theirs.shape or mine.dtype.kind not in "fiu" or not mine.size:
+        return 0
+    return int(np.abs(np.subtract(mine, theirs, dtype=np.float64)).argmax())
 
 
 def short(value, digits: int = 4) -> str:
@@ -269,9 +281,9 @@ def short(value, digits: int = 4) -> str:
     if isinstance(value, np.ndarray):
         if not value.ndim:
             return short(value.item(), digits)
-        begin = ", ".join(short(one.item(), digits) for one in value.reshape(-1)[:8])
-        shape = f" {value.shape}" if value.ndim > 1 or value.size > 8 else ""
-        return f"[{begin}{', ...' if value.size > 8 else ''}]{shape}"
+        begin = ", ".join(short(one.item(), digits) for one in value.reshape(-1)[:SHOWN])
+        shape = f" {value.shape}" if value.ndim > 1 or value.size > SHOWN else ""
+        return f"[{begin}{', ...' if value.size > SHOWN else ''}]{shape}"
     if isinstance(value, (tuple, list)):
         begin = ", ".join(short(one, digits) for one in value[:4])
         return f"[{begin}{', ...' if len(value) > 4 else ''}]"
