@@ -153,3 +153,18 @@ def gradients_allowed(function: str, *tensors: Tensor) -> None:
         raise ValueError(
             f"{function}: takes gradients inside, which torch.inference_mode() rules out; use torch.no_grad() instead."
         )
+
+
+def prompts(text: str | list[str]) -> list[str]:
+    """One or several prompts as a list; raises ValueError for anything else."""
+    texts = [text] if isinstance(text, str) else text
+    if not (isinstance(texts, list | tuple) and texts and all(isinstance(one, str) for one in texts)):
+        raise ValueError(f"embed: text must be a string or a list of strings, not empty, got {shown(text)}.")
+    return list(texts)
+
+
+def one_each(embeddings: Tensor, N: int, name: str) -> Tensor:
+    """Embeddings of one prompt or of N, (1 or N, ...) -> (N, ...); raises ValueError for another number."""
+    if len(embeddings) not in (1, N):
+        raise ValueError(f"{name}: {len(embeddings)} prompts for {N} particles; give one, or one each.")
+    return embeddings.expand(N, *embeddings.shape[1:])

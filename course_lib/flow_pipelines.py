@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from course_lib import devices, memory, models
-from course_lib.checks import shaped, shown, typed, whole
+from course_lib.checks import one_each, prompts, shaped, shown, typed, whole
 from course_lib.denoisers import Denoiser
 from course_lib.flow_matching import denoiser_of, level_of
 from course_lib.samplers import Step, ddim, sample
@@ -79,11 +79,8 @@ class FlowMatching:
     @torch.no_grad()
     def embed(self, text: str | list[str]) -> Embeddings:
         """Text embeddings of one or several prompts, -> (prompts, tokens, width) and pooled (prompts, width)."""
-        texts = [text] if isinstance(text, str) else text
-        if not (isinstance(texts, list | tuple) and texts and all(isinstance(one, str) for one in texts)):
-            raise ValueError(f"embed: text must be a string or a list of strings, not empty, got {shown(text)}.")
         tokens, _, pooled, _ = self.pipe.encode_prompt(
-            list(texts), None, None, device=self.device, do_classifier_free_guidance=False
+            prompts(text), None, None, device=self.device, do_classifier_free_guidance=False
         )
         return tokens, pooled
 
@@ -137,25 +134,18 @@ class FlowMatching:
                 x0_u, x0_c = self._x0(torch.cat([x, x]), level, *both).chunk(2)
                 return x0_u + weight * (x0_c - x0_u)
 
-            rows = [_one_each(one, len(x)) for one in (*positive, *other)]
+            rows = [one_each(one, len(x), "FlowMatching") for one in (*positive, *other)]
             return memory.in_chunks(guided, chunk, x, *rows, *own)
 
         return denoiser
 
     def encode(self, images: Tensor, chunk: int | None = None) -> Tensor:
         """Images in [-1, 1], (N, 3, H, W), to latents (N, C, h, w), the posterior's mean; `chunk` as `decode`."""
-        vae = self.pipe.vae
-        chunk = memory.pictures_at_once(vae, images[0, 0].numel()) if chunk is None else chunk
-        mean = memory.in_chunks(lambda part: vae.encode(part).latent_dist.mean, chunk, devices.handed(images, vae))
-        return (mean.float() - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
+        return memory.encoded(self.pipe.vae, images, chunk)
 
     def decode(self, latents: Tensor, chunk: int | None = None) -> Tensor:
         """Latents to images, about in [-1, 1], (N, C, h, w) -> (N, 3, H, W); `chunk` at a time, or what fits."""
-        vae = self.pipe.vae
-        pixels = latents[0, 0].numel() * 4 ** (len(vae.config.block_out_channels) - 1)
-        chunk = memory.pictures_at_once(vae, pixels) if chunk is None else chunk
-        z = latents / vae.config.scaling_factor + (vae.config.shift_factor or 0.0)
-        return memory.in_chunks(lambda part: vae.decode(part).sample, chunk, devices.handed(z, vae)).float()
+        return memory.decoded(self.pipe.vae, latents, chunk)
 
     @torch.no_grad()
     @typed
@@ -193,13 +183,6 @@ class FlowMatching:
             denoiser = method(denoiser)
         z = sample(denoiser, self.start(noise, sigmas), sigmas, step, randn_like=draws.randn_like)
         return self.decode(z, chunk).clamp(-1, 1) if decode else z
-
-
-def _one_each(embeddings: Tensor, N: int) -> Tensor:
-    """Embeddings (1 or N, ..) -> (N, ..)."""
-    if len(embeddings) not in (1, N):
-        raise ValueError(f"FlowMatching: {len(embeddings)} prompts for {N} particles; give one, or one each.")
-    return embeddings.expand(N, *embeddings.shape[1:])
 
 
 @typed

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from course_lib import devices
+
 LARGEST = 2**31  # elements of one tensor: beyond, many kernels' 32-bit indices overflow
 COPIES = 4  # tensors of the widest layer that are alive at the same time
 
@@ -58,3 +60,21 @@ def in_chunks(network: Callable[..., Tensor], chunk: int | None, *tensors: Tenso
         raise ValueError(f"StableDiffusion: chunk must be at least 1, got {chunk}; None is everything at once.")
     parts = zip(*(tensor.split(chunk or len(tensor)) for tensor in tensors))
     return torch.cat([network(*part) for part in parts])
+
+
+def encoded(vae, images: Tensor, chunk: int | None = None) -> Tensor:
+    """Images in [-1, 1], (N, 3, H, W), to latents (N, C, h, w), the posterior's mean, shifted and scaled; float32.
+
+    `chunk` at a time in an autoencoder of diffusers, or what fits.
+    """
+    chunk = pictures_at_once(vae, images[0, 0].numel()) if chunk is None else chunk
+    mean = in_chunks(lambda part: vae.encode(part).latent_dist.mean, chunk, devices.handed(images, vae))
+    return (mean.float() - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
+
+
+def decoded(vae, latents: Tensor, chunk: int | None = None) -> Tensor:
+    """The way back, (N, C, h, w) -> (N, 3, H, W), about in [-1, 1]; float32."""
+    pixels = latents[0, 0].numel() * 4 ** (len(vae.config.block_out_channels) - 1)
+    chunk = pictures_at_once(vae, pixels) if chunk is None else chunk
+    z = devices.handed(latents, vae) / vae.config.scaling_factor + (vae.config.shift_factor or 0.0)
+    return in_chunks(lambda part: vae.decode(part).sample, chunk, z).float()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from course_lib import devices, memory, models
-from course_lib.checks import numeric, shaped, shown, typed, whole
+from course_lib.checks import numeric, one_each, prompts, shaped, shown, typed, whole
 from course_lib.denoisers import Denoiser
 from course_lib.samplers import Corrections, Step, Tau, ddim, sample
 from course_lib.seeds import Noise
@@ -137,12 +137,9 @@ class StableDiffusion:
     @torch.no_grad()
     def embed(self, text: str | list[str]) -> Tensor:
         """Text embeddings of one or several prompts (8.1), -> (prompts, tokens, width)."""
-        texts = [text] if isinstance(text, str) else text
-        if not (isinstance(texts, list | tuple) and texts and all(isinstance(one, str) for one in texts)):
-            raise ValueError(f"embed: text must be a string or a list of strings, not empty, got {shown(text)}.")
-        tokenizer = self.pipe.tokenizer
+        texts, tokenizer = prompts(text), self.pipe.tokenizer
         fixed = {"padding": "max_length", "max_length": tokenizer.model_max_length, "truncation": True}
-        ids = tokenizer(list(texts), return_tensors="pt", **fixed).input_ids
+        ids = tokenizer(texts, return_tensors="pt", **fixed).input_ids
         return self.pipe.text_encoder(ids.to(self.device))[0]
 
     def _x0(self, x: Tensor, sigma: float | Tensor, embeddings: Tensor) -> Tensor:
@@ -188,24 +185,18 @@ class StableDiffusion:
                 x0_u, x0_c = self._x0(torch.cat([x, x]), level, torch.cat([other, positive])).chunk(2)
                 return x0_u + weight * (x0_c - x0_u)
 
-            return memory.in_chunks(guided, chunk, x, _one_each(positive, len(x)), _one_each(other, len(x)), *levels)
+            rows = [one_each(one, len(x), "StableDiffusion") for one in (positive, other)]
+            return memory.in_chunks(guided, chunk, x, *rows, *levels)
 
         return denoiser
 
     def encode(self, images: Tensor, chunk: int | None = None) -> Tensor:
         """Images in [-1, 1], (N, 3, H, W), to latents (N, 4, h, w), the posterior's mean (8.2); `chunk` as `decode`."""
-        vae = self.pipe.vae
-        chunk = memory.pictures_at_once(vae, images[0, 0].numel()) if chunk is None else chunk
-        mean = memory.in_chunks(lambda part: vae.encode(part).latent_dist.mean, chunk, devices.handed(images, vae))
-        return mean.float() * vae.config.scaling_factor
+        return memory.encoded(self.pipe.vae, images, chunk)
 
     def decode(self, latents: Tensor, chunk: int | None = None) -> Tensor:
         """Latents to images, about in [-1, 1] (8.2), (N, 4, h, w) -> (N, 3, H, W); `chunk` at a time, or what fits."""
-        vae = self.pipe.vae
-        pixels = latents[0, 0].numel() * 4 ** (len(vae.config.block_out_channels) - 1)
-        chunk = memory.pictures_at_once(vae, pixels) if chunk is None else chunk
-        z = devices.handed(latents, vae) / vae.config.scaling_factor
-        return memory.in_chunks(lambda part: vae.decode(part).sample, chunk, z).float()
+        return memory.decoded(self.pipe.vae, latents, chunk)
 
     @torch.no_grad()
     @typed
@@ -248,10 +239,3 @@ class StableDiffusion:
         x = sample(denoiser, self.start(noise, sigmas), sigmas, step, corrections, tau, draws.randn_like)
         z = x.float() * float((1 + sigmas[-1] ** 2).rsqrt())  # the pipeline's last latents have this scale
         return self.decode(z, chunk).clamp(-1, 1) if decode else z
-
-
-def _one_each(embeddings: Tensor, N: int) -> Tensor:
-    """Embeddings (1 or N, tokens, width) -> (N, tokens, width)."""
-    if len(embeddings) not in (1, N):
-        raise ValueError(f"StableDiffusion: {len(embeddings)} prompts for {N} particles; give one, or one each.")
-    return embeddings.expand(N, -1, -1)

@@ -214,6 +214,7 @@ RECIPES = {
     ),
     "challenge.rules.rounds": lambda t: challenge.rounds(1, t.g, SIGMAS, 4)[0].x,
     "checks.points": lambda t: checks.points(t.x, "x"),
+    "checks.one_each": lambda t: checks.one_each(t.x[:1], 3, "here"),
     "checks.finite": lambda t: checks.finite(t.x, "x"),
     "checks.gradients_allowed": lambda t: checks.gradients_allowed("here", t.x),
     "claims.effect": lambda t: claims.effect(
@@ -349,6 +350,8 @@ RECIPES = {
     "manifolds.SwissRoll.share": lambda t: ROLL.share(t.p),
     "manifolds.SwissRoll.turn": lambda t: ROLL.turn(t.p),
     "manifolds.bessel_ratio": lambda t: manifolds.bessel_ratio(1.0, t.share),
+    "memory.encoded": lambda t: memory.encoded(loaded(t.device).sd.pipe.vae, drawn().im, 3),
+    "memory.decoded": lambda t: memory.decoded(loaded(t.device).sd.pipe.vae, drawn().z),
     "memory.in_chunks": lambda t: memory.in_chunks(lambda a, b: a - b, 3, t.x, t.y),
     "metrics.bootstrap.bootstrap": lambda t: metrics.bootstrap(t.x, lambda x: x.mean(), 20, t.g),
     "metrics.bootstrap.mean_and_error": lambda t: metrics.mean_and_error(t.share),

@@ -229,11 +229,15 @@ UNCLEAR = "Where (11.9) is clear you often say another thing: sum all terms from
 SILENT = "One answer, yes or no, is due for each comparison."
 
 
+def by_chance(before, after):
+    """Equation (11.9), exactly."""
+    up, down = int((after & ~before).sum()), int((before & ~after).sum())
+    return sum(math.comb(up + down, i) for i in range(up, up + down + 1)) / 2 ** (up + down)
+
+
 def rose(before, after):
     """The exact one-sided sign test on the seeds that changed, at 5 %."""
-    up, down = int((after & ~before).sum()), int((before & ~after).sum())
-    n = up + down
-    return sum(math.comb(n, i) for i in range(up, n + 1)) / 2**n <= 0.05
+    return by_chance(before, after) <= 0.05
 
 
 def rose_by_recursion(before, after):
@@ -268,12 +272,6 @@ def comparisons(g):
     before = torch.rand(E, N, generator=g) < share
     change = torch.where(before, rate * (1 - lean) / share, rate * lean / (1 - share))
     return before, before ^ (torch.rand(E, N, generator=g) < change), happened
-
-
-def by_chance(before, after):
-    """Equation (11.9), exactly."""
-    up, down = int((after & ~before).sum()), int((before & ~after).sum())
-    return sum(math.comb(up + down, i) for i in range(up, up + down + 1)) / 2 ** (up + down)
 
 
 def accept_rose(answer, inputs):
