@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.exercises import check, fallback, quiz, registry
+from course_lib.exercises import all_exercises, check, fallback, quiz, registry
 from course_lib.exercises.answers import Answer, run
+from course_lib.exercises.calls import NO_GRADIENT
+from course_lib.exercises.checking import told, verdict_on
 from course_lib.exercises.comparing import answer_of, close, draw, expected, grade
 from course_lib.exercises.declare import Exercise, Question, Wrong
 from course_lib.exercises.quizzes import as_html, as_text
@@ -217,7 +219,10 @@ BAD = {
         "Right, but only in float32: keep the dtype of the input, float64.",
     ),
     "list": (lambda x, a, h: list(force(x, a, h)), f"You returned a list; {CONTAINER}"),
-    "long list": (lambda x, a, h: [0.0] * 1000, f"You returned more than 64 separate things; {DUE}."),
+    "long list": (
+        lambda x, a, h: [0.0] * 1000,
+        f"You returned more than 64 separate things (put numbers in a tensor); {DUE}.",
+    ),
     "empty tuple": (lambda x, a, h: (), f"You returned a tuple; {CONTAINER}"),
     "dict": (lambda x, a, h: {"f": x}, f"You returned a dict of 1; {DUE}."),
     "numpy": (
@@ -308,6 +313,21 @@ def test_an_answer_may_require_grad_and_be_a_view(use, capsys):
         assert said(capsys, by_autograd) == "4.2  passed.  2 points"
     with torch.inference_mode():
         assert said(capsys, by_autograd) == "4.2  passed.  2 points"
+
+
+LOSSES = [one for one in all_exercises() if one.name.endswith(("loss", "losses"))]
+
+
+@pytest.mark.parametrize("one", LOSSES, ids=lambda one: one.id)
+def test_a_loss_that_nothing_can_be_trained_with_is_told_so(one):
+    """A plain number has the right value, and the learner's training loop would fail with PyTorch's own words."""
+
+    def plain(*inputs):
+        value = one.reference(*inputs)
+        return tuple(v.detach() for v in value) if isinstance(value, tuple) else value.detach()
+
+    assert verdict_on(one, one.reference).passed
+    assert NO_GRADIENT in told(one, verdict_on(one, plain))
 
 
 def test_numbers_may_be_floats_or_tensors(use, capsys):

@@ -1,6 +1,7 @@
 """The exercises: declarations, checks in the notebook, quizzes.
 
 declare.py    what an exercise, a wrong answer and a quiz question are
+calls.py      how a loss is called that something is trained with
 draws.py      numbers and points for the inputs
 registry.py   finds the declarations in chNN.py
 answers.py    runs a learner's function and turns what it returns into arrays; knows no reference

@@ -196,7 +196,7 @@ def _collect(value) -> Answer:
     try:
         for path, item in _leaves(value, ""):
             if len(arrays) == _LEAVES:
-                raise _Unusable("type", f"more than {_LEAVES} separate things")
+                raise _Unusable("type", f"more than {_LEAVES} separate things (put numbers in a tensor)")
             arrays[path], types[path] = _leaf(item)
     except _Unusable as bad:
         return Answer(problem=bad.args[0], detail=bad.args[1])

@@ -5,6 +5,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, so
 
 from course_lib import denoisers, rivals, training
 from course_lib.denoisers import GaussianMixture, interval, ring
+from course_lib.exercises.calls import NO_GRADIENT, call_trained
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import real, whole
 from course_lib.metrics import squared_distances
@@ -62,8 +63,12 @@ def loss_without_squares(denoiser, x0, sigma, eps, sigma_data):
 
 
 def call_loss(fn, x0, sigma, eps, sigma_data, radius):
-    """The loss of the exact denoiser of a ring of five modes."""
-    return fn(ring(5, radius=radius), x0, sigma, eps, sigma_data)
+    """The loss of the exact denoiser of a ring of five modes, times a number that could be trained."""
+    D, trained = ring(5, radius=radius), torch.ones((), requires_grad=True)
+    value = fn(lambda x, s: trained * D(x, s), x0, sigma, eps, sigma_data)
+    if not getattr(value, "requires_grad", False):
+        raise TypeError(NO_GRADIENT)
+    return value
 
 
 LOSS = Exercise(
@@ -84,6 +89,7 @@ LOSS = Exercise(
         real(g, 0.7, 1.4),
     ),
     call=call_loss,
+    beside=True,
     right=[loss_of_roots, loss_by_rows],
     wrong=[
         Wrong(loss_to_eps, "You compare D with the noise eps: a denoiser is asked for the clean point x0."),
@@ -591,6 +597,8 @@ GAN_LOSSES = Exercise(
     name="gan_losses",
     reference=gan_losses,
     inputs=lambda g: (2 * torch.randn(5, generator=g), 2 * torch.randn(8, generator=g)),
+    call=call_trained,
+    beside=True,
     right=[gan_losses_by_logs, gan_losses_by_entropy],
     wrong=[
         Wrong(

@@ -6,6 +6,7 @@ import torch
 
 from course_lib import constraints, training
 from course_lib.denoisers import IdealDenoiser
+from course_lib.exercises.calls import call_trained
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.manifolds import Circle, SwissRoll
@@ -431,6 +432,8 @@ GATED = Exercise(
     name="gated_loss",
     reference=gated_loss,
     inputs=gated_inputs,
+    call=call_trained,
+    beside=True,
     right=[gated_plainly, gated_by_where, gated_by_loop],
     wrong=[
         Wrong(
@@ -464,6 +467,14 @@ GATED = Exercise(
         Wrong(
             lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) + lam * (s[:, 0] < gate) * d2**2).mean(),
             "The distances come squared already: you squared them again.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) + (s[:, 0] < gate) * d2).mean(),
+            "lam changes nothing in your answer: it weighs the penalty.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: lam * (squared_error(e, x0) + (s[:, 0] < gate) * d2).mean(),
+            "Your lam weighs the denoising error too: it belongs to the penalty alone.",
         ),
     ],
     home="course_lib.training:manifold_loss",
@@ -613,7 +624,7 @@ def cases(g):
     made = []
     for i in range(60):
         a, c, b = real(g, 0.02, 0.2), real(g, 0.02, 0.2), real(g, 0.0, 2.0)
-        gain = (real(g, -6, 6) if i % 2 else real(g, 2.0, 4.2)) * math.hypot(a, c)
+        gain = (real(g, -6, 6) if i % 2 else real(g, 1.0, 4.4)) * math.hypot(a, c)
         better = ("higher", "lower")[whole(g, 0, 1)]
         n, k = (0 if whole(g, 0, 9) == 0 else 5 for _ in range(2))
         made.append(((b + gain if better == "higher" else b - gain, a, n), (b, c, k), better))
@@ -653,6 +664,15 @@ VERDICT = Exercise(
     wrong=[
         Wrong(decided(lambda a, c: 0.0), "Any difference convinces you: chance alone makes one; ask for three errors."),
         Wrong(decided(lambda a, c: math.hypot(a, c)), "One joint error is no evidence: (5.22) asks for three."),
+        Wrong(decided(lambda a, c: 2 * math.hypot(a, c)), "Two joint errors come by chance too often: ask for three."),
+        Wrong(
+            decided(lambda a, c: 3 * math.hypot(a, c) / math.sqrt(5)),
+            "The errors are those of means already: do not divide them by the root of the count again.",
+        ),
+        Wrong(
+            lambda m, b, better: decided(three)(b, m, better),
+            "You took the measurement from the baseline: the gain is measured minus baseline where higher is better.",
+        ),
         Wrong(
             decided(lambda a, c: 3 * (a + c)),
             "You added the errors: independent ones add as squares, under a root.",

@@ -4,6 +4,7 @@ import torch
 
 from course_lib import denoisers, seeds, seedselect
 from course_lib.denoisers import ring
+from course_lib.exercises.calls import NO_GRADIENT
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import real, whole
 from course_lib.metrics import on_mode
@@ -183,12 +184,15 @@ def centroid_loss_by_loop(x, references, lam, encode):
 
 
 def call_centroid_loss(fn, x, references, lam, a):
-    """The answer, with an encoder that is no straight line."""
+    """The answer for points that could be moved, with an encoder that is no straight line."""
 
     def encode(x):
         return torch.stack([x[:, 0] * x[:, 1], a * x.square().sum(1), (a * x).sin().sum(1)], 1)
 
-    return fn(x, references, lam, encode)
+    value = fn(x.requires_grad_(), references, lam, encode)
+    if not getattr(value, "requires_grad", False):
+        raise TypeError(NO_GRADIENT)
+    return value
 
 
 def parts(x, references, encode):
@@ -244,6 +248,7 @@ LOSS = Exercise(
         real(g, 0.7, 1.4),
     ),
     call=call_centroid_loss,
+    beside=True,
     right=[centroid_loss_by_norm, centroid_loss_by_loop],
     wrong=[
         Wrong(

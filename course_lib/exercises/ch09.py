@@ -58,6 +58,12 @@ def unrooted_mean(a, b):
     return mean.sqrt(), bures, ratio
 
 
+def frobenius(a, b):
+    A, B = ((z - z.mean(0)) / (len(z) - 1) ** 0.5 for z in (a, b))
+    mean, _, ratio = split(a, b)
+    return mean, A.square().sum() + B.square().sum() - 2 * (A @ B.T).norm(), ratio
+
+
 def whole_distance(a, b):
     mean, bures, ratio = split(a, b)
     return mean, mean + bures, ratio
@@ -99,6 +105,10 @@ PARTS = Exercise(
     wrong=[
         Wrong(lambda a, b: split(a, b, unbiased=0), "You divided by N: the factors divide by N - 1, as in chapter 3."),
         Wrong(lambda a, b: split(a, b, weight=1.0), "The nuclear norm enters twice: the bracket of (9.1) has a 2."),
+        Wrong(
+            frobenius,
+            "You took the Frobenius norm, the root of the summed squares: the nuclear norm sums the singular values.",
+        ),
         Wrong(unrooted_mean, "Your first part is a distance: (9.1) has its square, in the units of the other part."),
         Wrong(whole_distance, "Your second part holds the mean as well: the Bures part is the covariances alone."),
         Wrong(upside_down, "Your ratio is upside down: the trace of the set a stands above that of the reference b."),
@@ -159,6 +169,10 @@ BIAS = Exercise(
         Wrong(lambda lam, N: bias_of(lam, N, own=0), "The error of the variances is missing: half the sum of lambda."),
         Wrong(lambda lam, N: bias_of(lam, N, pairs=0), "The covariances are missing: the sum over the pairs i < j."),
         Wrong(lambda lam, N: bias_of(lam, N, pairs=2), "You counted each pair twice: the sum of (9.2) is over i < j."),
+        Wrong(
+            lambda lam, N: bias_of(lam, N) * N / (N - 1),
+            "You divided by N - 1: (9.2) divides by N.",
+        ),
         Wrong(
             lambda lam, N: bias_of(lam, N, own=1.0),
             "Your sum over pairs holds i = j, whose term lambda / 2 is the last one of (9.2) already.",
@@ -463,6 +477,18 @@ GAP = Exercise(
             "You measured how far the set is from the minimum: moving away from it need not lead to the maximum.",
         ),
         Wrong(
+            lambda a, maximum, minimum, floor: (
+                metrics.frechet(a, maximum) / (metrics.frechet(minimum, maximum) - metrics.frechet(floor, maximum))
+            ),
+            "Your numerator is the distance that is left: it should be what the set has come nearer than the minimum.",
+        ),
+        Wrong(
+            lambda a, maximum, minimum, floor: (
+                metrics.frechet(a, minimum) / (metrics.frechet(minimum, maximum) - metrics.frechet(floor, maximum))
+            ),
+            "Your numerator is the way from the minimum set: a set can go far and come no nearer to the maximum.",
+        ),
+        Wrong(
             lambda a, maximum, minimum, floor: -gap(a, maximum, minimum, floor),
             "The sign is flipped: the distance of the minimum set comes first.",
         ),
@@ -542,6 +568,9 @@ KID = Exercise(
             "You divided by the number of pairs i != j, but the pairs i = j are still in your sums.",
         ),
         Wrong(lambda a, b: kid_of(a, b, scale=1.0), "The dot product is divided by d before 1 is added."),
+        Wrong(
+            lambda a, b: kid_of(a, b, scale=len(a)), "You divided the dot product by the number of pictures: d is due."
+        ),
         Wrong(lambda a, b: kid_of(a, b, power=2), "The kernel is the third power, not the square."),
         Wrong(lambda a, b: kid_of(a, b, one=0.0), "The 1 inside the kernel is missing: it lets means count."),
         Wrong(lambda a, b: kid_of(a, b, cross=1.0), "The pairs between the two sets count twice."),
@@ -653,6 +682,10 @@ PRECISION = Exercise(
             "Your balls stand around the points that are judged: for precision they belong to the real pictures.",
         ),
         Wrong(
+            lambda real, fake, k: (metrics.precision(real, fake, k), metrics.coverage(real, fake, k)),
+            "Your second number keeps the balls of the real: that is coverage; for recall the balls are the set's.",
+        ),
+        Wrong(
             lambda real, fake, k: both_shares(real, fake, k, by=mean_balls),
             "You counted every ball that a point lies in: one is enough, and density is the other number.",
         ),
@@ -715,6 +748,10 @@ EXPECTED = Exercise(
         Wrong(
             lambda N, M, k: 1 - ((N - 1) / (N + M - 1)) ** k,
             "A neighbour is not met twice: each factor of the product has one picture less.",
+        ),
+        Wrong(
+            lambda N, M, k: 1 - (N / (N + M)) ** k,
+            "You drew with replacement from all: the centre does not count, and no neighbour is met twice.",
         ),
         Wrong(
             lambda N, M, k: product(N - 1, N + M - 1, k - 1),
@@ -808,6 +845,17 @@ PRES = Exercise(
         Wrong(within_generated, "Your PRES compares generated pictures with each other, not with the subject's."),
         Wrong(similarity_for_div, "Your DIV is a similarity: (9.13) is a distance, 2 - 2 cos, high where diverse."),
         Wrong(cosine_of_means, "You averaged the features first: divide each by its own length before averaging."),
+        Wrong(
+            lambda generated, subject, same: two_means(generated, subject, same)[::-1],
+            "Your two answers are swapped: PRES comes first.",
+        ),
+        Wrong(
+            lambda generated, subject, same: (
+                two_means(generated, subject, same)[0],
+                torch.pdist(unit(same)).mean(),
+            ),
+            "Your DIV averages distances: (9.13) averages their squares.",
+        ),
         Wrong(
             lambda generated, subject, same: two_means(generated, subject, same, distance=1.0),
             "The squared distance of two vectors of length 1 is 2 - 2 cos: a factor 2 is missing.",
@@ -1102,7 +1150,7 @@ EXERCISES = [
 
 QUIZ = [
     Question(
-        "A method's distance to the maximum diversity set falls from 44.5 to 42. What do you know?",
+        "A method's distance to the maximum diversity set falls from 44.7 to 42.1. What do you know?",
         [
             (
                 "Its pictures are more diverse",

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from course_lib import features, seedselect
 from course_lib.denoisers import GaussianMixture
+from course_lib.exercises.calls import call_trained
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.metrics import on_mode
@@ -187,6 +188,8 @@ SEMANTIC = Exercise(
     name="semantic_loss",
     reference=semantic_loss,
     inputs=lambda g: (normal(g, whole(g, 3, 6), d := whole(g, 4, 7)) + 0.5, 2 * normal(g, whole(g, 3, 5), d) + 1),
+    call=call_trained,
+    beside=True,
     right=[semantic_by_unit, semantic_by_loop],
     wrong=[
         Wrong(
@@ -824,10 +827,10 @@ def released_by_formula(v, x, features, latents):
 def released_by_loop(v, x, features, latents):
     found = []
     for i in range(len(x)):
-        cosines = [float(one[i] @ features / (one[i].norm() * features.norm())) for one in v]
+        cosines = [one[i] @ features / (one[i].norm() * features.norm()) for one in v]
         angle = sum(w * (1 - c) for w, c in zip(LEVELS, cosines))
-        found.append(10 * angle + float(((x[i] - latents) ** 2).mean()))
-    return torch.tensor(found)
+        found.append(10 * angle + ((x[i] - latents) ** 2).mean())
+    return torch.stack(found)
 
 
 def with_weights(weights, mean=True):
@@ -856,6 +859,8 @@ RELEASED = Exercise(
     name="released_loss",
     reference=released_loss,
     inputs=last_levels,
+    call=call_trained,
+    beside=True,
     right=[released_by_formula, released_by_loop],
     wrong=[
         Wrong(

@@ -3,6 +3,7 @@
 import torch
 
 from course_lib import metrics, training
+from course_lib.exercises.calls import NO_GRADIENT, call_trained
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 
@@ -128,6 +129,8 @@ V_LOSS = Exercise(
         normal(g, n, 2, 3, 3),
         (2 * normal(g, n, 1, 1, 1)).exp(),
     ),
+    call=call_trained,
+    beside=True,
     right=[v_loss_by_weight, v_loss_by_v],
     tolerance=1e-7,
     wrong=[
@@ -310,14 +313,17 @@ def without_sigma(D, x0, sigma, eps, n, lam):
 
 
 def call_preserved(fn, x0, sigma, eps, n, lam):
-    """The loss for a denoiser that counts its calls, and their number."""
-    calls = []
+    """The loss for a denoiser that could be trained and counts its calls, and their number."""
+    calls, trained = [], torch.ones((), dtype=x0.dtype, requires_grad=True)
 
     def D(x, s):
         calls.append(len(x))
-        return x.tanh() / (1 + s)
+        return trained * x.tanh() / (1 + s)
 
-    return fn(D, x0, sigma, eps, n, lam), len(calls)
+    value = fn(D, x0, sigma, eps, n, lam)
+    if not getattr(value, "requires_grad", False):
+        raise TypeError(NO_GRADIENT)
+    return value, len(calls)
 
 
 def draw_batch(g):
@@ -338,6 +344,7 @@ PRESERVED = Exercise(
     reference=preserved_loss,
     inputs=draw_batch,
     call=call_preserved,
+    beside=True,
     tolerance=1e-7,
     right=[preserved_by_split, preserved_by_weights],
     wrong=[
@@ -369,6 +376,20 @@ PRESERVED = Exercise(
                 (e := errors(D, x0, sigma, eps))[:n].mean() + lam * e[n:].sum() / e.numel()
             ),
             "You divide the class's sum by the size of the whole batch: its mean is over the class's pictures alone.",
+        ),
+        Wrong(
+            lambda D, x0, sigma, eps, n, lam: (e := errors(D, x0, sigma, eps))[:n].mean() + e[n:].mean(),
+            "lam changes nothing in your answer: it weighs the loss on the class.",
+        ),
+        Wrong(
+            lambda D, x0, sigma, eps, n, lam: (e := errors(D, x0, sigma, eps))[:n].sum() + lam * e[n:].sum(),
+            "You take sums: (12.4) takes the mean over each kind of pictures, or its size would count.",
+        ),
+        Wrong(
+            lambda D, x0, sigma, eps, n, lam: (
+                (e := errors(D, x0, sigma, eps) / (1 + sigma**2))[:n].mean() + lam * e[n:].mean()
+            ),
+            "Your weight is that of epsilon, 1 / sigma**2: the model was trained with 1 + 1 / sigma**2.",
         ),
         Wrong(
             without_sigma,
@@ -835,10 +856,10 @@ def call_stacked(fn, As, Bs, alphas, weights):
 
 
 def draw_adapters(g):
-    ranks, n, m = (2, whole(g, 3, 4), 5), whole(g, 8, 9), whole(g, 10, 11)
+    ranks, n, m = (2, whole(g, 3, 4), 5), whole(g, 8, 9), whole(g, 12, 13)
     return (
         [normal(g, r, n) for r in ranks],
-        [normal(g, m, r) for r in ranks],
+        [normal(g, m, r) for r in ranks],  # more rows than the ranks together, so that no two shapes are alike
         [real(g, 6.0, 9.0) for _ in ranks],
         [real(g, 0.1, 0.6) for _ in ranks],
     )
@@ -869,6 +890,10 @@ STACKED = Exercise(
         Wrong(
             stacked_with(lambda alpha, r, w, As: w * alpha / r / len(As)),
             "You divided by the number of adapters as well: the weights say how much of each there is.",
+        ),
+        Wrong(
+            lambda As, Bs, alphas, weights: stacked(As, Bs, alphas, [w / sum(weights) for w in weights]),
+            "You made the weights sum to 1: (12.8) takes them as they are.",
         ),
         Wrong(on_both, "Your scale stands in A and in B, so it counts twice."),
         Wrong(
@@ -1015,7 +1040,8 @@ CLIPPED = Exercise(
     wrong=[
         Wrong(
             the_script,
-            "Nothing is clipped and the norm is 0: an iterator gives its items once, and the optimiser has had them.",
+            "Nothing is clipped and the norm is 0: clip after backward, and give a list, since an iterator gives its "
+            "items once, and the optimiser has had them.",
         ),
         Wrong(
             stepping(lambda parameters, limit: total(parameters)),

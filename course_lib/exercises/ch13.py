@@ -5,6 +5,7 @@ import torch.nn.functional as F
 
 from course_lib import constraints, penalties, training, unet
 from course_lib.denoisers import cfg
+from course_lib.exercises.calls import NO_GRADIENT
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.samplers import sample
@@ -234,13 +235,17 @@ def lossy(told=None, noisy=None, weight=level_weight, aim=None, gather=lambda x:
 
 
 def call_batch_loss(fn, x0, label, sigma, eps, dropped, sigma_data, a):
-    """The loss of a denoiser that looks at x, at the level and at the label."""
+    """The loss of a denoiser that could be trained and looks at x, at the level and at the label."""
+    trained = torch.ones((), dtype=x0.dtype, requires_grad=True)
 
     def D(x, s, y=None):
         y = torch.full((len(x),), 10) if y is None else y
-        return torch.tanh(a * x / (1 + s)) + 0.3 * torch.cos(y.double())[:, None, None, None]
+        return trained * torch.tanh(a * x / (1 + s)) + 0.3 * torch.cos(y.double())[:, None, None, None]
 
-    return fn(D, x0, label, sigma, eps, dropped, 10, sigma_data)
+    value = fn(D, x0, label, sigma, eps, dropped, 10, sigma_data)
+    if not getattr(value, "requires_grad", False):
+        raise TypeError(NO_GRADIENT)
+    return value
 
 
 def batch_inputs(g):
@@ -265,6 +270,7 @@ LOSS = Exercise(
     reference=batch_loss,
     inputs=batch_inputs,
     call=call_batch_loss,
+    beside=True,
     right=[batch_loss_plainly, batch_loss_by_loop],
     wrong=[
         Wrong(

@@ -4,6 +4,7 @@ import torch
 from torch.nn.functional import mse_loss
 
 from course_lib import flow_matching
+from course_lib.exercises.calls import NO_GRADIENT
 from course_lib.exercises.declare import Exercise, Question, Wrong
 from course_lib.exercises.draws import normal, real, whole
 
@@ -112,8 +113,12 @@ TO_DENOISER = Exercise(
 
 
 def call_flow_loss(fn, x0, t, eps, A):
-    """The loss of a small fixed velocity."""
-    return fn(lambda x_t, t: torch.tanh(x_t @ A + t), x0, t, eps)
+    """The loss of a small velocity that could be trained."""
+    A.requires_grad_()
+    value = fn(lambda x_t, t: torch.tanh(x_t @ A + t), x0, t, eps)
+    if not getattr(value, "requires_grad", False):
+        raise TypeError(NO_GRADIENT)
+    return value
 
 
 def flow_loss(velocity, x0, t, eps):
@@ -151,6 +156,7 @@ FLOW_LOSS = Exercise(
     reference=flow_loss,
     inputs=lambda g: (normal(g, 6, 2), times(g, 6, 1), normal(g, 6, 2), normal(g, 2, 2)),
     call=call_flow_loss,
+    beside=True,
     right=[flow_loss_by_rows, flow_loss_of_torch],
     wrong=[
         Wrong(
@@ -273,6 +279,14 @@ WALK = Exercise(
         Wrong(
             stepped(lambda x, v, t, t_next, T: x - t * v(x, t)),
             "Each of your steps goes the whole way to t = 0: go to t_next only.",
+        ),
+        Wrong(
+            lambda velocity, eps, ts: walk(velocity, eps, ts[:-1]),
+            "Your walk ends one step early: the last step goes to t = 0, where the data stands.",
+        ),
+        Wrong(
+            lambda velocity, eps, ts: walk(velocity, eps, ts.flip(0)),
+            "You go through the times backwards: ts begins at t = 1, where eps stands.",
         ),
         Wrong(
             lambda velocity, eps, ts: eps + (ts[-1] - ts[0]) * velocity(eps, ts[0]),
