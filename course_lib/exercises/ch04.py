@@ -183,8 +183,8 @@ FORCE = Exercise(
     wrong=[
         Wrong(
             lambda x, alpha, h: -force(x, alpha, h),
-            "Your particles attract each other: the minus is missing, or you differentiated with respect to x_j; "
-            "for this kernel the two are the same arrow.",
+            "Your particles attract each other: the minus is missing, you summed over the wrong axis, or "
+            "differentiated with respect to x_j; for this kernel all three are the same arrow.",
         ),
         Wrong(
             lambda x, alpha, h: len(x) * force(x, alpha, h),
@@ -210,6 +210,20 @@ FORCE = Exercise(
         Wrong(
             lambda x, alpha, h: alpha / len(x) * (x[:, None] - x).sum(1) * 2 / h,
             "Your force does not fade with distance: each difference needs its weight k_ij.",
+        ),
+        Wrong(
+            lambda x, alpha, h: (
+                2
+                * alpha
+                / (len(x) * h)
+                * sum(
+                    away
+                    / away.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+                    * torch.exp(-away.square().sum(-1) / h)[..., None]
+                    for away in (x - one for one in x)
+                )
+            ),
+            "Your arrows have length 1 before they are weighed: (4.4) has the whole difference x_i - x_j.",
         ),
         Wrong(lambda x, alpha, h: force(x, 1.0, h), "alpha changes nothing in your answer: the force grows with it."),
     ],
@@ -299,6 +313,14 @@ MEDIAN = Exercise(
         Wrong(
             lambda x: pairs_of(x.detach()).median() / math.log2(len(x)),
             "The logarithm in (4.5) is the natural one, not that to base 2.",
+        ),
+        Wrong(
+            lambda x: pairs_of(x.detach()).median() / math.log10(len(x)),
+            "The logarithm in (4.5) is the natural one, not that to base 10.",
+        ),
+        Wrong(
+            lambda x: pairs_of(x.detach()).median() / math.log(len(x) + 1),
+            "You divided by ln(N + 1): eq. (4.5) has ln N.",
         ),
     ],
     home="course_lib.guidance:median_bandwidth",
@@ -451,6 +473,10 @@ COUPLED = Exercise(
         Wrong(
             lambda eps: (eps - eps.mean(0)) / eps.std(0),
             "You divided by the spread this set happens to have: then no particle is standard normal any more.",
+        ),
+        Wrong(
+            lambda eps: (eps.shape[1] / (eps.shape[1] - 1)) ** 0.5 * (eps - eps.mean(0)),
+            "Your factor counts coordinates: N is the number of particles.",
         ),
     ],
     home="course_lib.seeds:coupled",
