@@ -231,7 +231,7 @@ def stored(name: str) -> dict[str, np.ndarray]:
     path, sums = RESULTS / f"{name}.npz", RESULTS / "SHA256SUMS"
     if not isinstance(name, str):
         raise ValueError(f"stored: name must be a string, got {shown(name)}.")
-    if not re.fullmatch(r"\w+", name) or not path.is_file():
+    if not re.fullmatch(r"[\w-]+", name) or not path.is_file():
         raise FileNotFoundError(f"stored: there is no result {name!r} in {RESULTS.name}/; {again}.")
     lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
     known = {file.strip(" *"): digest for digest, _, file in (line.partition(" ") for line in lines)}

@@ -137,6 +137,15 @@ def test_strips_keep_their_pictures(shipped, tmp_path):
     assert float(sheet[1, 0].mean()) > 0.4 > -0.9 > float(sheet[0, 0].mean()), "each row is its own set's"
 
 
+def test_a_stored_run_of_a_protocol_with_a_hyphen_is_found():
+    """A thousand pictures a set, from which chapter 9 reads the thesis' bars."""
+    run = evaluation("tiny-1000")
+    assert (run.protocol, run.pictures, run.prompts) == ("tiny-1000", 1000, ["square"])
+    assert run.kinds == ["default", "location", "style"]
+    at = run.sets.index("minimum")
+    assert (run.distance[0, at] > run.distance[0, run.sets.index("second maximum")]).all()
+
+
 def test_an_unfinished_run_is_not_stored(shipped, tmp_path, capsys):
     path = fake_run(tmp_path / "run")
     (path / "sets" / "tree" / "minimum" / "000004.npz").unlink()
