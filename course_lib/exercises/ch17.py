@@ -430,14 +430,14 @@ def slope_of(C, x, keep=True):
     return torch.autograd.grad(C(x).sum(), x, create_graph=keep)[0]
 
 
-def parted(real=1, caught=True, fooling=True, at="real", keep=True, size=lambda s: s.square().sum(1), half=0.5):
+def parted(sign=1, caught=True, fooling=True, at="real", keep=True, size=lambda s: s.square().sum(1), half=0.5):
     """The losses with one of their parts changed."""
 
     def answer(C, x_real, x_fake, gamma):
         fake = x_fake.detach() if caught else x_fake
         slope = slope_of(C, x_real if at == "real" else x_fake, keep)
-        L_C = softplus(-real * C(x_real)).mean() + softplus(real * C(fake)).mean() + gamma * half * size(slope).mean()
-        L_G = softplus(-real * C(x_fake)).mean() if fooling else -softplus(C(x_fake)).mean()
+        L_C = softplus(-sign * C(x_real)).mean() + softplus(sign * C(fake)).mean() + gamma * half * size(slope).mean()
+        L_G = softplus(-sign * C(x_fake)).mean() if fooling else -softplus(C(x_fake)).mean()
         return L_C, L_G
 
     return answer
@@ -494,7 +494,7 @@ LOSSES = Exercise(
             parted(size=lambda s: s.square().mean(1)), "You averaged over the coordinates: |gradient|^2 is their sum."
         ),
         Wrong(
-            parted(real=-1),
+            parted(sign=-1),
             "Real and fake are exchanged: the critic is to be high at x_real; the generator wants it high at x_fake.",
         ),
         Wrong(
