@@ -404,6 +404,8 @@ def call_losses(fn, w, V, x_real, made, gamma):
     with torch.enable_grad():
         w, V, made = (one.clone().requires_grad_() for one in (w, V, made))
         L_C, L_G = fn(lambda x: torch.tanh(x @ V) @ w, x_real, 1.5 * made, gamma)
+        if not all(getattr(one, "requires_grad", False) for one in (L_C, L_G)):
+            raise TypeError("no gradient flows from your losses: return tensors, without .item(), float() or no_grad")
         of = lambda loss, by: torch.autograd.grad(loss, by, retain_graph=True, allow_unused=True)[0]  # noqa: E731
         slopes = [of(L_C, w), of(L_C, V), of(L_C, made), of(L_G, made)]
     due = (w, V, made, made)
