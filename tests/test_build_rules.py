@@ -1,10 +1,17 @@
 """A bad master ends in one sentence with its file and line."""
 
+from types import SimpleNamespace
+
 import pytest
+from nbformat.v4 import new_notebook
 
 from course_lib.tools.build import command
 from course_lib.tools.build.masters import BuildError
-from tests.toy import CHAPTER, DOUBLE, EQUATION, JUDGED, Course, cell, front
+from course_lib.tools.build.notebooks import student_notebook
+from course_lib.tools.build.numbering import by_label
+from course_lib.tools.build.pages import Page
+from course_lib.tools.build.rules import problems
+from tests.toy import CHAPTER, DOUBLE, EQUATION, JUDGED, OTHER, Course, cell, front
 
 EFFECTS = "\n".join(f'effect("1.{n}", "A sentence.", measured=1)' for n in range(20, 27))
 CHECK = 'check("1.1", double)\ndouble = fallback("1.1", double)'
@@ -251,3 +258,55 @@ def test_the_rules_are_asked_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "write_notebooks", lambda *_: pytest.fail("wrote"))
     with pytest.raises(BuildError):
         Course(tmp_path, CHAPTER.replace("eq-1-1", "eq-1-2")).build()
+
+
+MOVED = "```{moved} 02_other\n:was: sums, eq-1-1, claim-1-9\n\nNow in [the other](02_other.md#sums).\n```\n\n"
+LEFT = CHAPTER.replace(EQUATION, MOVED + EQUATION.replace("eq-1-1", "eq-1-2"))
+KEEPS = "needs: [], keeps: [eq-1-1, claim-1-9]"
+TAKEN = OTHER.replace("needs: []", KEEPS) + "\n\n" + EQUATION + cell('identity("1.9", "A")')
+
+
+def told(tmp_path, left=LEFT, taken=TAKEN) -> list[str]:
+    """Problems of a course in which an equation and a claim moved from one chapter to the other."""
+    course = Course(tmp_path, left, taken)
+    masters = (course.master(), course.master("02_other"))
+    return [str(one) for master in masters for one in problems(course.project, master, course.names())]
+
+
+def test_what_moved_keeps_its_number_and_its_old_chapter_leaves_it_out(tmp_path):
+    assert told(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"taken": TAKEN.replace(KEEPS, "needs: []")}, "the equation label here must be eq-2-2, got eq-1-1"),
+        ({"taken": TAKEN.replace(KEEPS, "needs: []")}, "claim '1.9' must be numbered 2.1"),
+        ({"left": LEFT.replace("eq-1-2", "eq-1-3")}, "the equation label here must be eq-1-2, got eq-1-3"),
+        ({"left": LEFT.replace("sums, eq-1-1", "sums, eq-1-2")}, "eq-1-2 is not on 02_other"),
+        ({"left": LEFT.replace("{moved} 02_other", "{moved} 09_gone")}, "must name the page where it is now"),
+    ],
+)
+def test_what_moved_must_be_where_it_is_said_to_be(tmp_path, change, sentence):
+    assert any(sentence in one for one in told(tmp_path, **change))
+
+
+def test_the_site_leads_on_from_every_old_anchor_and_notebooks_say_where_to(tmp_path):
+    course = Course(tmp_path, LEFT, TAKEN)
+    page = Page(course.project, course.master(), course.names(), SimpleNamespace(notebook=new_notebook()))
+    [block] = [one for one in course.master().blocks if getattr(one, "name", "") == "moved"]
+    told = page.moved(block)
+    for anchor in ("sums", "equation-eq-1-1", "claim-1-9"):
+        assert f'<span id="{anchor}"></span>' in told
+    assert "Now in [the other](02_other.ipynb#sums)." in told
+    student = student_notebook(course.project, course.master(), course.names())
+    text = "\n".join(one.source for one in student.cells)
+    assert "Now in [the other](https://somebody.github.io/toy/book/02_other.html#sums)." in text
+    assert "sums, eq-1-1" not in text
+
+
+def test_an_equation_has_the_number_of_its_label_whatever_is_counted():
+    given = {"equation-eq-5-17": (17, 1), "equation-eq-17-1": (17, 2), "id1": (17, 3)}
+    env = SimpleNamespace(toc_fignumbers={"book/17_x": {"displaymath": given, "figure": {"id2": (17, 1)}}})
+    by_label(env)
+    assert given == {"equation-eq-5-17": (5, 17), "equation-eq-17-1": (17, 1), "id1": (17, 3)}

@@ -367,3 +367,21 @@ def test_a_warning_of_sphinx_stops_the_build_at_the_line_of_the_master(tmp_path)
         course.build()
     assert "book/welcome.md:3: WARNING" in str(raised.value)
     assert not (tmp_path / "_build" / "html").exists()
+
+
+def test_what_moved_is_found_on_the_site_by_its_old_and_its_new_address(tmp_path):
+    """An equation keeps its number in another chapter, the old page its anchors, and the next equation its number."""
+    old = "```{moved} 02_other\n:was: sums, eq-1-1\n\nIn [the other](02_other.md#sums): {eq}`eq-1-1`.\n```\n\n"
+    left = front(1, "Toy") + old + "## Rest\n\n```{math}\n:label: eq-1-2\n\ny = 2\n```\n"
+    taken = front(2, "Other").replace("needs: []", "needs: [], keeps: [eq-1-1]")
+    taken += "## Sums\n\n```{math}\n:label: eq-2-1\n\nz = 3\n```\n\n```{math}\n:label: eq-1-1\n\nx = 1\n```\n"
+    course = Course(tmp_path, left, taken, declarations=lambda number: Declared({}))
+    course.change("_config.yml", "config: {", "config: {myst_heading_anchors: 3, ")
+    course.build("--jobs", "2")
+    toy, other = (course.read(f"_build/html/book/{name}.html") for name in ("01_toy", "02_other"))
+    assert 'id="sums"' in toy
+    assert 'id="equation-eq-1-1"' in toy
+    assert 'href="02_other.html#sums"' in toy
+    assert 'href="02_other.html#equation-eq-1-1">(1.1)</a>' in toy
+    numbers = [site.equation_on(page, f"eq-{n}") for page, n in ((toy, "1-2"), (other, "1-1"), (other, "2-1"))]
+    assert numbers == ["(1.2)", "(1.1)", "(2.1)"]

@@ -120,15 +120,16 @@ def claim_calls(cell: Code, tree: ast.AST) -> Iterator[tuple[str, int, bool]]:
 
 
 def claim_problems(master: Master, claims: list[tuple[str, int, bool]]) -> Iterator[Problem]:
-    """Numbers are the chapter's, each once, and at most six are shown as boxes."""
+    """Numbers are the chapter's or kept from an earlier one, each once, and at most six are shown as boxes."""
     seen: dict[str, int] = {}
+    kept = master.header.get("keeps", [])
     boxes = 0
     for number, line, boxed in claims:
         boxes += boxed
         if number in seen:
             yield master.problem(line, f"claim {number} is already on line {seen[number]}: give it another number.")
         seen.setdefault(number, line)
-        if not re.match(rf"{master.number}\.\d+$", number):
+        if not re.match(rf"{master.number}\.\d+$", number) and f"claim-{number.replace('.', '-')}" not in kept:
             yield master.problem(line, f"claim {number!r} must be numbered {master.number}.1, {master.number}.2, ...")
         if boxed and boxes == CLAIM_BOXES + 1:
             yield master.problem(line, f"this is claim box {boxes}; a chapter has {CLAIM_BOXES}: add ledger_only=True.")

@@ -236,6 +236,11 @@ def walk(blocks: list[Block], shown: str, inside: tuple[str, ...] = ()) -> Itera
             yield from walk(list(nested), shown, (*inside, block.name))
 
 
+def was(moved: Directive) -> list[str]:
+    """The anchors under which what {moved} names stood on its page."""
+    return [one.strip() for one in str(moved.options.get("was", "")).split(",") if one.strip()]
+
+
 def without_title(master: Master) -> list[Block]:
     """The blocks, less the line of the title."""
     first, *others = master.blocks

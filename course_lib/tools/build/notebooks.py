@@ -130,7 +130,7 @@ class Writer:
         elif isinstance(block, Text):
             self.add_text(block)
         else:
-            own = ("exercise", "hint", "solution", "quiz", "measured", "playground")
+            own = ("exercise", "hint", "solution", "quiz", "measured", "playground", "moved")
             getattr(self, f"add_{block.name if block.name in own else 'other'}")(block)
 
     def add_text(self, block: Text) -> None:
@@ -146,6 +146,10 @@ class Writer:
 
     def add_playground(self, block: Directive) -> None:
         """Only the site has it: a notebook shows no script of ours."""
+
+    def add_moved(self, block: Directive) -> None:
+        """Anchors are the site's: a notebook says where it went."""
+        self.prose.append(self.plain.body(block))
 
     def end_prose(self) -> None:
         text, self.prose = "\n\n".join(self.prose), []

@@ -1,4 +1,7 @@
-"""A Sphinx extension: a chapter has the number its file name begins with, and a page that is no chapter has none."""
+"""A Sphinx extension: a chapter has the number its file name begins with, and a page that is no chapter has none.
+
+An equation has the number of its label, eq-5-17, so that one that moves to another chapter takes its number along.
+"""
 
 import re
 
@@ -30,6 +33,14 @@ def unnumber(env: BuildEnvironment, name: str) -> None:
         node.attributes.pop("secnumber", None)
 
 
+def by_label(env: BuildEnvironment) -> None:
+    """Give every labelled equation the number that its label says."""
+    for figures in env.toc_fignumbers.values():
+        for anchor in figures.get("displaymath", {}):
+            if label := re.fullmatch(r"equation-eq-(\d+)-(\d+)", anchor):
+                figures["displaymath"][anchor] = (int(label[1]), int(label[2]))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Renumber right after the numbers are given, before figures and equations take them over."""
     given = TocTreeCollectorWithStyles.assign_section_numbers
@@ -42,4 +53,12 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
         assign_section_numbers.renumbered = True
         TocTreeCollectorWithStyles.assign_section_numbers = assign_section_numbers
+        figured = TocTreeCollectorWithStyles.assign_figure_numbers
+
+        def assign_figure_numbers(self, env: BuildEnvironment) -> list[str]:
+            rewritten = figured(self, env)
+            by_label(env)
+            return rewritten
+
+        TocTreeCollectorWithStyles.assign_figure_numbers = assign_figure_numbers
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,8 +9,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course_lib.tools.build.execute import Run
 from course_lib.tools.build.folding import Folding
-from course_lib.tools.build.markdown import INLINE, outside_fences, role_parts
-from course_lib.tools.build.masters import Code, Directive, Master, Text, parse_blocks, without_title
+from course_lib.tools.build.markdown import INLINE, anchor, outside_fences, role_parts
+from course_lib.tools.build.masters import Code, Directive, Master, Text, parse_blocks, was, without_title
 from course_lib.tools.build.notebooks import bootstrap, dashed, heading, stubbed, taking, unmarked
 from course_lib.tools.build.outputs import shown
 from course_lib.tools.build.plain_pages import reading_minutes
@@ -110,6 +110,8 @@ class Page:
             self.markdown(fenced("dropdown", title, {"class-container": "solution"}, self.body(block)), block.line)
         elif block.name == "playground":
             self.markdown(self.playground(block), block.line)
+        elif block.name == "moved":
+            self.markdown(self.moved(block), block.line)
         elif block.name == "measured":
             self.markdown(measured(self.run, self.exercises, reading_minutes(self.master)), block.line)
         elif block.name != "hint":
@@ -120,6 +122,11 @@ class Page:
         data = "".join(f' data-{key}="{html.escape(str(value))}"' for key, value in block.options.items())
         element = f'<div class="playground"{data}><p>This playground needs JavaScript.</p></div>'
         return f"{self.body(block)}\n\n{fenced('raw', 'html', {}, element)}"
+
+    def moved(self, block: Directive) -> str:
+        """Where it went, under every anchor by which it was linked."""
+        places = "".join(f'<span id="{anchor(label)}"></span>' for label in was(block))
+        return f"{fenced('raw', 'html', {}, places)}\n\n{self.body(block)}"
 
     def framed(self, block: Directive) -> str:
         """A directive that Sphinx knows."""

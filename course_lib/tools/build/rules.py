@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from itertools import count
 
 from course_lib.tools.build.cell_rules import cell_problems
 from course_lib.tools.build.markdown import ADMONITIONS, CITATIONS, INLINE, ROLES, TITLED, role_parts
-from course_lib.tools.build.masters import Block, Code, Directive, Master, Problem, Text, walk
+from course_lib.tools.build.masters import Block, Code, Directive, Master, Problem, Text, walk, was
 from course_lib.tools.build.project import Declared, Names, Project, exercise_label
 
 FRAMES = {*ADMONITIONS, *TITLED}
-KNOWN = {"measured", "math", "exercise", "hint", "solution", "quiz", "playground", *FRAMES}
-OPTIONS = {"math": {"label"}, "code-cell": {"tags", "caption", "alt"}, "playground": {"show", "set"}}
+KNOWN = {"measured", "math", "exercise", "hint", "solution", "quiz", "playground", "moved", *FRAMES}
+OPTIONS = {"math": {"label"}, "code-cell": {"tags", "caption", "alt"}, "playground": {"show", "set"}, "moved": {"was"}}
 OPTIONS |= {name: {"class"} for name in FRAMES}
 PLAIN_LINK = re.compile(r"^(https?://|mailto:)")
 
@@ -21,7 +22,8 @@ def problems(project: Project, master: Master, names: Names) -> list[Problem]:
     found = [
         *structure(master),
         *exercises(master, declared),
-        *equations(master),
+        *equations(master, names),
+        *moved(master, names),
         *references(master, names),
         *cell_problems(master, declared),
         *quizzes(master, declared),
@@ -87,9 +89,15 @@ def exercise_cells(master: Master, task: Directive, after: list[Block], declared
         )
 
 
-def equations(master: Master) -> Iterator[Problem]:
-    """Labels are eq-N-1, eq-N-2, ... in the order of the text."""
-    seen: dict[str, int] = {}
+def equations(master: Master, names: Names) -> Iterator[Problem]:
+    """Labels are eq-N-1, eq-N-2, ... in the order of the text, but for what moved from or to another chapter.
+
+    What the front matter `keeps` came with its label; its old chapter leaves the number out.
+    """
+    kept, seen = set(master.header.get("keeps", [])), {}
+    own = (f"eq-{master.number}-{n}" for n in count(1))
+    free = (label for label in own if names.equations.get(label, master.stem) == master.stem)
+    expected = next(free)
     for block, inside in walk(master.blocks, master.shown):
         if not isinstance(block, Directive) or block.name != "math":
             continue
@@ -97,12 +105,12 @@ def equations(master: Master) -> Iterator[Problem]:
             yield master.problem(block.line, "a formula of several lines needs \\begin{aligned} ... \\end{aligned}.")
         if re.search(r"\\begin\{(align|equation|gather)\*?\}|\\tag\{", block.body):
             yield master.problem(block.line, "use aligned inside {math}, not align, equation, gather or \\tag.")
-        label, expected = block.options.get("label"), f"eq-{master.number}-{len(seen) + 1}"
+        label = block.options.get("label")
         if label is None:
             continue
         if label in seen:
             yield master.problem(block.line, f"the equation label {label} is already on line {seen[label]}.")
-        elif label != expected:
+        elif label not in kept and label != expected:
             yield master.problem(
                 block.line, f"the equation label here must be {expected}, got {label}: labels count up."
             )
@@ -110,7 +118,22 @@ def equations(master: Master) -> Iterator[Problem]:
             yield master.problem(
                 block.line, f"{label} is inside a {inside[-1]}, which not every reader has: leave it unnumbered."
             )
+        if label not in kept and label not in seen:
+            expected = next(free)
         seen.setdefault(label, block.line)
+
+
+def moved(master: Master, names: Names) -> Iterator[Problem]:
+    """What stood here and moved names its new page, and each equation of it is there."""
+    for block in master.blocks:
+        if not isinstance(block, Directive) or block.name != "moved":
+            continue
+        stem = block.argument.removesuffix(".md")
+        if stem not in names.pages:
+            yield master.problem(block.line, f"{{moved}} must name the page where it is now, got {block.argument!r}.")
+        for label in was(block):
+            if label.startswith("eq-") and names.equations.get(label) != stem:
+                yield master.problem(block.line, f"{label} is not on {stem}.")
 
 
 def references(master: Master, names: Names) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""A GAN that makes four diffusion steps, and a denoiser that takes the same four steps, eight seeds each (chapter 5).
+"""A GAN that makes four diffusion steps, and a denoiser that takes the same four steps, eight seeds each (chapter 17).
 
 The law is the circle of two unequal arcs. Both networks have three hidden layers of 64 and take 3,000 Adam steps of 256
 fresh samples. About thirteen minutes on one idle core.

@@ -1,4 +1,4 @@
-"""The first generator of `ch05_diffusion_gan`, trained twice as long: is it the number of steps? (chapter 5).
+"""The first generator of `ch05_diffusion_gan`, trained twice as long: is it the number of steps? (chapter 17).
 
 About three minutes on one core.
 """
