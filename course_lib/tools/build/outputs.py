@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import nbformat
 from nbformat.v4 import new_output
 
-from course_lib.tools.build.frames import SLIDER
+from course_lib.tools.build.frames import SLIDER, with_paper
 from course_lib.tools.build.ledger import CLAIM
 from course_lib.tools.build.printed import printed
 
@@ -26,7 +26,7 @@ def shown(outputs: list) -> Iterator[nbformat.NotebookNode]:
             if claim and "text/html" not in copy.data:
                 copy.data["text/html"] = small_box(claim)
             if "text/html" in copy.data:
-                copy.data["text/html"] = ELSEWHERE.sub("", copy.data["text/html"])
+                copy.data["text/html"] = with_paper(ELSEWHERE.sub("", copy.data["text/html"]))
             if SLIDER in copy.data.get("text/html", ""):
                 copy.data.pop("image/png", None)  # for what shows no HTML
         yield copy
