@@ -139,18 +139,17 @@ SMALL = """() => [...document.querySelectorAll('.slide')].map(slide => {
 })"""
 
 
-@pytest.mark.parametrize(("width", "height"), [(400, 800), (844, 390)])
-def test_on_a_telephone_slides_keep_the_texts_size_and_scroll(deck, width, height):
+def test_on_a_telephone_slides_keep_the_texts_size_and_scroll(deck):
     page = deck(WORKSHOP[0])
-    page.set_viewport_size({"width": width, "height": height})
-    page.wait_for_selector("html.reflowed")
     page.wait_for_function(ALIVE)
-    found = page.evaluate(SMALL)
-    assert max(over for over, _, _ in found) <= 1
-    assert min(size for _, size, _ in found) >= 16
-    assert all(reached for _, _, reached in found)
-    body = page.locator(f"{CURRENT} .slide-body")
-    assert body.bounding_box()["height"] >= height / 2
+    for width, height in ((400, 800), (844, 390)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_selector("html.reflowed")
+        found = page.evaluate(SMALL)
+        assert max(over for over, _, _ in found) <= 1
+        assert min(size for _, size, _ in found) >= 16
+        assert all(reached for _, _, reached in found)
+        assert page.locator(f"{CURRENT} .slide-body").bounding_box()["height"] >= height / 2
     page.set_viewport_size({"width": 1400, "height": 900})
     page.wait_for_selector("html:not(.reflowed)")
     assert page.evaluate(CUT) == []
