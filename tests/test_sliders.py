@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 import torch
-from browsing import serve
+from browsing import lone_page, serve
 
 mpl.use("Agg")
 
@@ -45,16 +45,9 @@ def address(made):
 
 @pytest.fixture
 def page(browser, address):
-    """The page with the slider; no error is told, and nothing is asked of others."""
-    context = browser.new_context(viewport={"width": 1000, "height": 900}, has_touch=True)
-    page, errors, asked = context.new_page(), [], []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"{address}/page.html")
-    yield page
-    context.close()
-    assert errors == []
-    assert [url for url in asked if not url.startswith((address, "data:"))] == []
+    """The page with the slider."""
+    with lone_page(browser, address, "page.html", has_touch=True) as page:
+        yield page
 
 
 def picture(page) -> bytes:
