@@ -304,7 +304,7 @@ def test_sliders_are_moved_by_keys_and_mouse_and_the_picture_changes(visit):
 def test_a_chapter_weighs_little_besides_its_animations(name):
     """Its HTML as a static host sends it, its figures and all pictures of its sliders: 1.5 MB."""
     text = (built() / f"{name}.html").read_text("utf-8")
-    still = re.sub(r'<div class="animation">.*?</script>', "", text, flags=re.DOTALL)
+    still = re.sub(r'<div class="animation-paper">.*?</script>', "", text, flags=re.DOTALL)
     pictures = {SITE / "_images" / one for one in re.findall(r'src="\.\./_images/([^"]+)"', text)}
     assert pictures
     assert len(gzip.compress(still.encode())) + sum(path.stat().st_size for path in pictures) <= 1_500_000
