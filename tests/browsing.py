@@ -1,5 +1,6 @@
 """The built site, served on this machine, and a browser's tab that can reach this machine only."""
 
+import contextlib
 import functools
 import http.server
 import threading
@@ -76,3 +77,17 @@ class Tab:
 
     def wide(self, width: int):
         self.page.set_viewport_size({"width": width, "height": 900})
+
+
+@contextlib.contextmanager
+def lone_page(browser, address: str, name: str, **options):
+    """A page of a test's own server, open; at its end no error was told, nothing sent, nothing asked of others."""
+    context = browser.new_context(viewport={"width": 1000, "height": 900}, **options)
+    page, errors, asked = context.new_page(), [], []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: asked.append((request.method, request.url)))
+    page.goto(f"{address}/{name}")
+    yield page
+    context.close()
+    assert errors == []
+    assert [one for one in asked if one[0] != "GET" or not one[1].startswith((address, "data:"))] == []

@@ -2,14 +2,12 @@
 
 import nbformat
 import pytest
-from playwright.sync_api import sync_playwright
+from browsing import ROOT, lone_page, serve
 
 from course_lib.tools.build.execute import Run
 from course_lib.tools.build.notebooks import complete_notebook, student_notebook
 from course_lib.tools.build.pages import Page
 from course_lib.tools.build.predictions import BOX, field, question
-from course_lib.tools.environment import find_browser
-from tests.browsing import ROOT, Tab, serve
 from tests.toy import CHAPTER, Course
 
 
@@ -56,25 +54,18 @@ def test_a_reworded_question_has_another_field():
     assert field(1, "Which?") != field(2, "Which?")
 
 
-@pytest.fixture(scope="module")
-def tab():
-    """A page with two fields beside the site's script, in a browser."""
-    body = f"{field(1, 'Up?')}{field(1, 'Down?')}"
-    server = serve(
-        ROOT / "book/_static", {"/page.html": f"<body>{body}<script src='reader/reader.js'></script></body>"}
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox", "--disable-gpu"])
-        yield Tab(browser, f"http://127.0.0.1:{server.server_port}")
-        browser.close()
+@pytest.fixture
+def address():
+    """A page with two fields beside the site's script, served."""
+    fields = f"{field(1, 'Up?')}{field(1, 'Down?')}"
+    page = f"<body>{fields}<script src='reader/reader.js'></script></body>"
+    server = serve(ROOT / "book/_static", {"/page.html": page})
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 
 
-def test_what_is_written_is_there_when_the_page_is_opened_again(tab):
-    tab.page.goto(f"{tab.address}/page.html")
-    up, down = tab.page.get_by_label("Your prediction").all()
-    up.fill("half as many")
-    tab.page.goto(f"{tab.address}/page.html")
-    up, down = tab.page.get_by_label("Your prediction").all()
-    assert (up.input_value(), down.input_value()) == ("half as many", "")
-    assert tab.errors == tab.outside == []
+def test_what_is_written_is_there_when_the_page_is_opened_again(browser, address):
+    with lone_page(browser, address, "page.html") as page:
+        page.get_by_label("Your prediction").first.fill("half as many")
+        page.reload()
+        assert [one.input_value() for one in page.get_by_label("Your prediction").all()] == ["half as many", ""]

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from browsing import serve
+from browsing import lone_page, serve
 
 from course_lib.exercises import registry
 from course_lib.exercises.declare import Question
@@ -45,17 +45,10 @@ def address():
 
 @pytest.fixture
 def page(browser, address):
-    """The page with the quiz; no error is told, and nothing is asked for but the page and its files."""
-    context = browser.new_context(viewport={"width": 1000, "height": 900})
-    page, errors, asked = context.new_page(), [], []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("request", lambda request: asked.append((request.method, request.url)))
-    page.goto(f"{address}/quiz.html")
-    page.wait_for_selector(".quiz form")
-    yield page
-    context.close()
-    assert errors == []
-    assert [one for one in asked if one[0] != "GET" or not one[1].startswith(address)] == []
+    """The page with the quiz."""
+    with lone_page(browser, address, "quiz.html") as page:
+        page.wait_for_selector(".quiz form")
+        yield page
 
 
 def form(page, question: Question):

@@ -1,12 +1,14 @@
 """The search of the site: sections are found by words of their text, and little is loaded for it."""
 
+import asyncio
+import gzip
 import re
 from urllib.parse import urlsplit
 
 import pytest
 from browsing import SITE, Tab, serve
 
-from course_lib.tools.build.searching import indexed, spoken
+from course_lib.tools.build.searching import indexed, spoken, write_index
 
 FIELD = ".bd-search-container input[type=search]"
 
@@ -120,3 +122,19 @@ def test_headings_get_their_anchor_and_formulas_their_words(page, wanted):
 
 def test_formulas_are_read_without_signs():
     assert spoken(r"\(p(x_t) &lt; \tfrac{1}{2}\)") == "p(x_t) &lt; tfrac12"
+
+
+TOLD = """<html lang="en"><body><article class="bd-article"><h1>Title</h1><p>Before.</p>
+<table><caption>Two ways</caption><thead><tr><th>Method</th><th>Share</th></tr></thead>
+<tbody><tr><th scope="row">plain</th><td>0.5</td><td>1.5</td></tr></tbody></table>
+<dl><dt>measured</dt><dd>0.4</dd></dl><details><summary>Claim</summary>holds<br>here</details></article></body></html>"""
+
+
+def test_cells_and_terms_do_not_run_together(tmp_path):
+    """What the index keeps of a page, of which excerpts are cut."""
+    (tmp_path / "x.html").write_text(TOLD)
+    asyncio.run(write_index(tmp_path, tmp_path / "pagefind", ["x"]))
+    (kept,) = (gzip.decompress(path.read_bytes()).decode() for path in tmp_path.rglob("*.pf_fragment"))
+    words = re.search('"content":"([^"]*)"', kept)[1].replace(".", " ").split()
+    due = "Title Before Two ways Method Share plain 0 5 1 5 measured 0 4 Claim holds here"
+    assert words == due.split()

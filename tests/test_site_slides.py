@@ -124,6 +124,38 @@ def test_slides_fit_every_window(deck):
         assert box["y"] + box["height"] <= size[1] - 55
 
 
+# Of each slide: how far it sticks out sideways, its text's size as it is seen, and whether its end can be scrolled to.
+SMALL = """() => [...document.querySelectorAll('.slide')].map(slide => {
+  slide.classList.add('measured');
+  const body = slide.querySelector('.slide-body'), style = getComputedStyle(body);
+  const scale = slide.getBoundingClientRect().width / slide.offsetWidth * style.zoom;
+  body.scrollTop = 1e6;
+  const last = Math.max(...[...body.children].map(one => one.getBoundingClientRect().bottom));
+  const found = [body.scrollWidth - body.clientWidth, parseFloat(style.fontSize) * scale,
+                 last <= body.getBoundingClientRect().bottom + 1];
+  body.scrollTop = 0;
+  slide.classList.remove('measured');
+  return found;
+})"""
+
+
+def test_on_a_telephone_slides_keep_the_texts_size_and_scroll(deck):
+    page = deck(WORKSHOP[0])
+    page.wait_for_function(ALIVE)
+    for width, height in ((400, 800), (844, 390)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_selector("html.reflowed")
+        found = page.evaluate(SMALL)
+        assert max(over for over, _, _ in found) <= 1
+        assert min(size for _, size, _ in found) >= 16
+        assert all(reached for _, _, reached in found)
+        assert page.locator(f"{CURRENT} .slide-body").bounding_box()["height"] >= height / 2
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.wait_for_selector("html:not(.reflowed)")
+    assert page.evaluate(CUT) == []
+    assert min(page.evaluate(RESERVE)) >= 8
+
+
 def test_the_chapter_leads_to_its_slides(tab):
     page = tab.open(f"book/{WORKSHOP[0]}.html")
     page.locator(".chapter-links a", has_text="Slides").click()

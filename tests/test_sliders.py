@@ -1,18 +1,19 @@
-"""Sliders in a browser, moved as a person would, by mouse, finger and keys, and their pictures as files of the site."""
+"""Sliders in a browser, moved as a person would, their pictures as files of the site, and animations on paper."""
 
 import re
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
-from browsing import serve
+import torch
+from browsing import lone_page, serve
 
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
 from course_lib import plots  # noqa: E402
-from course_lib.tools.build.frames import make_frames, with_files  # noqa: E402
+from course_lib.tools.build.frames import make_frames, with_files, with_paper  # noqa: E402
 from course_lib.tools.build.outputs import shown  # noqa: E402
 
 STATIC = Path(__file__).resolve().parents[1] / "book" / "_static"
@@ -44,16 +45,9 @@ def address(made):
 
 @pytest.fixture
 def page(browser, address):
-    """The page with the slider; no error is told, and nothing is asked of others."""
-    context = browser.new_context(viewport={"width": 1000, "height": 900}, has_touch=True)
-    page, errors, asked = context.new_page(), [], []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"{address}/page.html")
-    yield page
-    context.close()
-    assert errors == []
-    assert [url for url in asked if not url.startswith((address, "data:"))] == []
+    """The page with the slider."""
+    with lone_page(browser, address, "page.html", has_touch=True) as page:
+        yield page
 
 
 def picture(page) -> bytes:
@@ -171,3 +165,37 @@ def test_the_still_picture_is_for_what_shows_no_html(made):
     (site,) = shown([output])
     assert set(site.data) == {"text/html"}
     assert re.search("course-slider", site.data["text/html"])
+
+
+@pytest.fixture(scope="module")
+def moving():
+    """An animation of six steps as a page of the site has it."""
+    animation = plots.animate([torch.full((1, 2), step / 10) for step in range(6)])
+    (output,) = shown([{"output_type": "display_data", "metadata": {}, "data": {"text/html": animation.data}}])
+    return output.data["text/html"]
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_paper_shows_four_pictures_of_an_animation_in_order(browser, moving, scripts):
+    """Paper has no handle, and where no script runs the screen has none: the first and the last picture are there."""
+    page = browser.new_page(viewport={"width": 700, "height": 900}, java_script_enabled=scripts)
+    page.set_content(PAGE.format(static="", body=f"<style>{(STATIC / 'course.css').read_text()}</style>{moving}"))
+    still, handle = page.locator(".animation-paper img"), page.locator(".animation")
+    assert [one.is_visible() for one in (still.first, handle)] == [not scripts, scripts]
+    page.emulate_media(media="print")
+    assert not handle.is_visible()
+    assert [one.get_attribute("alt") for one in still.all()] == [f"picture {n} of 6" for n in (1, 3, 4, 6)]
+    boxes = [one.bounding_box() for one in still.all()]
+    assert all(box["width"] > 100 and box["y"] == boxes[0]["y"] for box in boxes)
+    assert all(a["x"] + a["width"] <= b["x"] for a, b in zip(boxes, boxes[1:]))
+    assert boxes[-1]["x"] + boxes[-1]["width"] <= 700
+    assert len({one.screenshot() for one in still.all()}) == 4
+    page.close()
+
+
+def test_a_page_without_animations_stays_and_a_short_one_shows_each_picture_once(moving):
+    assert with_paper("<p>frames[0]</p>") == "<p>frames[0]</p>"
+    (frame, *_) = re.findall(r"^\s*frames\[0\] = .*?\"$", moving, re.MULTILINE | re.DOTALL)
+    short = with_paper(f'<div class="animation"></div>\n{frame}\n')
+    (paper,) = re.findall(r'<img alt="picture 1 of 1" src="data:image/png;base64,([^"]*)">', short)
+    assert len(paper) < len(frame) / 2

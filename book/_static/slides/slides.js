@@ -9,6 +9,7 @@
   const SENTENCES = 4; // at most, on a slide
   const ZOOMS = [1.7, 1.5, 1.3, 1.15, 1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4];
   const WIDTH = 1120, HEIGHT = 630, BAR = 56;
+  const SMALL = matchMedia("screen and (max-width: 700px), screen and (max-height: 500px)"); // a telephone's, either way round
 
   function element(name, content = {}, ...children) {
     const made = Object.assign(document.createElement(name), content);
@@ -71,7 +72,9 @@
       document.documentElement.classList.add("slides");
       document.body.append(this.element); // the page stays, unseen: the theme's scripts look for its parts
       document.title = `Slides: ${this.chapter}`;
+      reflow(this.slides);
       this.slides.forEach(keepFit);
+      SMALL.addEventListener("change", () => reflow(this.slides));
       this.show(Number(location.hash.slice(1)) - 1 || 0);
     }
 
@@ -117,7 +120,9 @@
   const fits = (body) => [body, ...body.querySelectorAll(SCROLLS)].every(whole);
 
   // Large where there is room, small where there is much to see; never larger than it was, so that nothing jumps.
+  // In a small window text keeps its size and a slide scrolls.
   function fit(slide) {
+    if (SMALL.matches) return;
     const body = slide.querySelector(".slide-body");
     slide.classList.add("measured");
     for (const zoom of ZOOMS.filter((one) => one <= (body.style.zoom || ZOOMS[0]))) {
@@ -129,9 +134,13 @@
 
   // What comes late, as a playground does, or says more when it is used, is fitted again; so is all once its fonts are there.
   function keepFit(slide) {
-    fit(slide);
     new MutationObserver(() => fit(slide)).observe(slide.querySelector(".slide-body"), { childList: true, subtree: true, characterData: true });
     document.fonts.addEventListener("loadingdone", () => fit(slide));
+  }
+
+  function reflow(slides) {
+    document.documentElement.classList.toggle("reflowed", SMALL.matches);
+    slides.forEach(fit);
   }
 
   async function start(style) {
