@@ -84,6 +84,14 @@ FLIPD = Exercise(
             "You divided the squared distance by sigma: in (5.18) it is divided by sigma^2.",
         ),
         Wrong(
+            lambda D, x, sigma: trace(jacobian_of(D, x, sigma)) + (x - D(x, sigma)).norm(dim=1) / sigma**2,
+            "Your distance enters as it is: (5.18) has its square, over sigma^2.",
+        ),
+        Wrong(
+            lambda D, x, sigma: trace(jacobian_of(D, x, sigma)) + sigma**2 * residual(D, x, sigma),
+            "The division of the squared distance by sigma^2 is missing.",
+        ),
+        Wrong(
             lambda D, x, sigma: trace(jacobian_of(D, x, sigma)) + residual(D, x, sigma).sqrt(),
             "Your distance is not squared: (5.18) adds |x - D|^2 over sigma^2.",
         ),
@@ -176,6 +184,22 @@ def sweeps(g):
     return (torch.cat([aside(first, 1), wobble(early, 2), *blocks]),)
 
 
+def rules_of_the_plateau(fn, inputs):
+    """What the drawn sweeps leave open: the width, two runs of one length, none at all, and 0 as a number."""
+    for estimates, due, sentence in (
+        ([1.86, 1.87, 1.86, 3.01, 3.0], 3, "An estimate that is .13 away from a whole number is not near it."),
+        ([1.91, 1.92, 1.91, 3.01, 3.0], 2, "An estimate that is .09 away from a whole number is near it."),
+        ([2.0, 2.0, 3.5, 3.0, 3.0], 2, "Of two runs that are as long as each other the first one counts."),
+        ([3.0, 1.5, 0.02, 0.0, 0.01], 0, "0 is a whole number as well: a run near it counts like any other."),
+        ([0.5, 1.5, 2.4], 0, "Where no estimate is near a whole number the answer is 0."),
+    ):
+        found = fn(torch.tensor(estimates, dtype=torch.float64))
+        if found is None or int(found) != due:
+            return sentence
+        if type(found) is not int:
+            return "The answer is right but no Python int: it is printed as one, so return int(...)."
+
+
 PLATEAU = Exercise(
     "17.2",
     "Reading off a plateau",
@@ -187,6 +211,7 @@ PLATEAU = Exercise(
     reference=plateau,
     inputs=sweeps,
     right=[plateau_by_runs, plateau_by_windows],
+    properties=[rules_of_the_plateau],
     wrong=[
         Wrong(
             lambda estimates: round(float(estimates[0])),
@@ -281,6 +306,10 @@ RATE = Exercise(
             "The d above N eps^2 is missing.",
         ),
         Wrong(
+            lambda Z, eps: rate(Z, eps, scale=lambda N, d, eps: d / eps**2),
+            "The N below d is missing: the rate would grow with the number of rows alone.",
+        ),
+        Wrong(
             lambda Z, eps: rate(Z, eps, one=0.0),
             "The identity is missing: without it a set that lies flat has the rate minus infinity.",
         ),
@@ -296,6 +325,7 @@ RATE = Exercise(
             lambda Z, eps: rate(Z, eps, log=torch.det),
             "The logarithm is missing: the determinant itself grows without measure.",
         ),
+        Wrong(lambda Z, eps: rate(Z, eps) / math.log(10), "Your logarithm is to base 10: (5.20) has the natural one."),
         Wrong(lambda Z, eps: rate(Z, eps) / math.log(2), "Your rate is in bits: (5.20) has the natural logarithm."),
     ],
     home="course_lib.dimension:coding_rate",
@@ -313,50 +343,62 @@ def features(x):
 
 
 def call_features(fn, many, few, mixed, off):
-    """Rates of three sets on the circle by these features, and the gradient of the rate at a set beside it."""
+    """Rates of three sets at each orientation by these features, and gradients of the rate at the sets beside them."""
 
     def rate_of(x):
         z = fn(x)
+        if z.ndim != 2:
+            raise ValueError("features must be (N, E), one row for each point")
         return library_rate(z / z.detach().square().sum(1).mean().clamp_min(1e-12).sqrt())
 
+    gradients, follows = [], True
     with torch.enable_grad():
-        x = off.clone().requires_grad_()
-        value, gradient = rate_of(x), torch.zeros_like(x)
-        follows = bool(value.requires_grad)
-        if follows:
-            found = torch.autograd.grad(value, x, allow_unused=True)[0]
-            gradient = gradient if found is None else found
-    rates = torch.stack([rate_of(one).detach() for one in (many, few, mixed)])
-    return {"rates": rates, "gradient": gradient, "follows": float(follows)}
+        for one in off:
+            x = one.clone().requires_grad_()
+            value, gradient = rate_of(x), torch.zeros_like(x)
+            follows = follows and bool(value.requires_grad)
+            if value.requires_grad:
+                found = torch.autograd.grad(value, x, allow_unused=True)[0]
+                gradient = gradient if found is None else found
+            gradients.append(gradient)
+    rates = torch.stack([torch.stack([rate_of(one).detach() for one in sets]) for sets in (many, few, mixed)])
+    return {"rates": rates, "gradient": torch.stack(gradients), "follows": float(follows)}
 
 
 def on_the_circle(angle):
-    return torch.stack([angle.cos(), angle.sin()], 1)
+    return torch.stack([angle.cos(), angle.sin()], -1)
 
 
 def arcs_somewhere(g):
-    """Sixty-four points on one arc, on the opposite one, half on each; and fifty-five and nine, a little off."""
-    turn, spread = real(g, 0, 2 * math.pi), lambda n: 0.35 * normal(g, n)
-    side = lambda n: math.pi * (torch.arange(64) < n).double() + turn  # noqa: E731
-    many, few, mixed, off = (on_the_circle(side(n) + spread(64)) for n in (0, 64, 32, 9))
-    return many, few, mixed, off * (1 + 0.1 * normal(g, 64, 1))
+    """64 points on one arc, on the opposite one, half on each; and 55 and 9, a little off; each (4, 64, 2).
+
+    The four orientations are those of the axes, of the chapter's own arcs among them, and two that are drawn.
+    """
+    turns = torch.tensor([0.0, math.pi / 2, real(g, 0, math.pi), real(g, 0, math.pi)]).double()[:, None]
+    side = lambda n: math.pi * (torch.arange(64) < n).double() + turns  # noqa: E731
+    many, few, mixed, off = (on_the_circle(side(n) + 0.35 * normal(g, 4, 64)) for n in (0, 64, 32, 9))
+    return many, few, mixed, off * (1 + 0.1 * normal(g, 4, 64, 1))
 
 
 STUCK = "No gradient flows from your features to x: a push needs one, so no counting, rounding or detaching."
 OUTWARDS = "Your rate grows as the set leaves the circle: its gradient points outwards, so make features of the angle."
 BLIND = "Your rate is no higher for two full arcs than for one: x and -x look alike in your features, or nearly so."
+LOPSIDED = "For arcs at some places your rate is no higher for two full ones than for one: a direction is missing."
 
 
 def accept_features(answer, inputs):
-    """A gradient along the circle, and a rate that prefers two arcs to either one."""
+    """At every orientation a gradient along the circle, and a rate that prefers two full arcs to one."""
     x, gradient = inputs[3], answer["gradient"].to(inputs[3])
-    many, few, mixed = answer["rates"].tolist()
-    if not bool(answer["follows"]) or not gradient.abs().max() > 1e-9:
+    many, few, mixed = answer["rates"]
+    if not bool(answer["follows"]) or not gradient.abs().amax((1, 2)).min() > 1e-6:
         return STUCK
-    radial = (gradient * normalize(x)).sum(1).square().sum() / gradient.square().sum()
-    if radial > 0.05:
+    radial = (gradient * normalize(x, dim=-1)).sum(-1).square().sum(-1) / gradient.square().sum((1, 2))
+    if radial.max() > 0.05:
         return OUTWARDS
-    return None if mixed > max(many, few) + 0.1 else BLIND
+    better = mixed > torch.maximum(many, few) + 0.1
+    if not better.all():
+        return LOPSIDED if better.any() else BLIND
+    return None
 
 
 def features_by_polynomials(x):
@@ -391,6 +433,7 @@ FEATURES = Exercise(
         Wrong(lambda x: (features(x) > 0).double(), STUCK),
         Wrong(lambda x: x, OUTWARDS),
         Wrong(lambda x: normalize(x), BLIND),
+        Wrong(lambda x: torch.stack([torch.ones(len(x)), normalize(x)[:, 1]], 1), LOPSIDED),
     ],
     may_pass=any_order("answer", "x"),
 )
@@ -403,11 +446,19 @@ def call_losses(fn, w, V, x_real, made, gamma):
     """Both losses, and their gradients by the critic's weights and by the generator's points."""
     with torch.enable_grad():
         w, V, made = (one.clone().requires_grad_() for one in (w, V, made))
-        L_C, L_G = fn(lambda x: torch.tanh(x @ V) @ w, x_real, 1.5 * made, gamma)
+        found = fn(lambda x: torch.tanh(x @ V) @ w, x_real, 1.5 * made, gamma)
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            raise TypeError("return the pair L_C, L_G, two tensors")
+        L_C, L_G = found
         if not all(getattr(one, "requires_grad", False) for one in (L_C, L_G)):
             raise TypeError("no gradient flows from your losses: return tensors, without .item(), float() or no_grad")
         of = lambda loss, by: torch.autograd.grad(loss, by, retain_graph=True, allow_unused=True)[0]  # noqa: E731
-        slopes = [of(L_C, w), of(L_C, V), of(L_C, made), of(L_G, made)]
+        try:
+            slopes = [of(L_C, w), of(L_C, V), of(L_C, made), of(L_G, made)]
+        except RuntimeError as error:
+            if "second time" not in str(error):
+                raise
+            raise RuntimeError("the critic learns nothing from your penalty: create_graph=True is missing") from None
     due = (w, V, made, made)
     slopes = [torch.zeros_like(by) if one is None else one for one, by in zip(slopes, due)]
     return {
@@ -432,13 +483,16 @@ def slope_of(C, x, keep=True):
     return torch.autograd.grad(C(x).sum(), x, create_graph=keep)[0]
 
 
-def parted(sign=1, caught=True, fooling=True, at="real", keep=True, size=lambda s: s.square().sum(1), half=0.5):
+def parted(
+    sign=1, caught=True, fooling=True, at="real", keep=True, size=lambda s: s.square().sum(1), half=0.5, reached=True
+):
     """The losses with one of their parts changed."""
 
     def answer(C, x_real, x_fake, gamma):
         fake = x_fake.detach() if caught else x_fake
         slope = slope_of(C, x_real if at == "real" else x_fake, keep)
         L_C = softplus(-sign * C(x_real)).mean() + softplus(sign * C(fake)).mean() + gamma * half * size(slope).mean()
+        x_fake = x_fake if reached else x_fake.detach()
         L_G = softplus(-sign * C(x_fake)).mean() if fooling else -softplus(C(x_fake)).mean()
         return L_C, L_G
 
@@ -486,6 +540,14 @@ LOSSES = Exercise(
             parted(keep=False),
             "Your penalty is a constant to the critic: take the gradient with create_graph=True, so that it can learn.",
         ),
+        Wrong(
+            parted(reached=False), "L_G does not reach the generator, which then learns nothing: do not detach there."
+        ),
+        Wrong(
+            parted(size=lambda s: (s.norm(dim=1) - 1).square()),
+            "You pull the gradient's length to 1, as another method does: (5.21) pulls it to 0.",
+        ),
+        Wrong(lambda *given: parted()(*given)[::-1], "Your two losses are swapped: the critic's L_C comes first."),
         Wrong(parted(at="fake"), "You smooth the critic at the fakes: the last term of L_C is at the real points."),
         Wrong(parted(half=1.0), "The penalty counts twice: its weight is gamma / 2."),
         Wrong(
