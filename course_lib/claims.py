@@ -227,10 +227,11 @@ def stored(name: str) -> dict[str, np.ndarray]:
 
     Raises FileNotFoundError or ValueError with one sentence that says how to make the file again.
     """
-    again = f"make it again with: course precompute {name}"
-    path, sums = RESULTS / f"{name}.npz", RESULTS / "SHA256SUMS"
     if not isinstance(name, str):
         raise ValueError(f"stored: name must be a string, got {shown(name)}.")
+    run = name.removeprefix("evaluate_")
+    again = f"make it again with: course {'precompute' if run == name else 'evaluate'} {run}"
+    path, sums = RESULTS / f"{name}.npz", RESULTS / "SHA256SUMS"
     if not re.fullmatch(r"[\w-]+", name) or not path.is_file():
         raise FileNotFoundError(f"stored: there is no result {name!r} in {RESULTS.name}/; {again}.")
     lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []

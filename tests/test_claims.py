@@ -274,6 +274,11 @@ def test_a_stored_result_that_is_missing_is_named(results, name):
         stored(name)
 
 
+def test_a_stored_run_of_a_protocol_is_made_again_by_its_own_command(results):
+    with pytest.raises(FileNotFoundError, match=r"make it again with: course evaluate tiny-1000\.$"):
+        stored("evaluate_tiny-1000")
+
+
 def test_a_stored_result_without_checksum_is_refused(results):
     """With or without the list."""
     for prepare in (lambda: (results / "SHA256SUMS").write_text(""), (results / "SHA256SUMS").unlink):
