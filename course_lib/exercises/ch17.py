@@ -7,6 +7,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, no
 
 from course_lib import dimension, rivals
 from course_lib.dimension import coding_rate as library_rate
+from course_lib.exercises.calls import NO_GRADIENT
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 
@@ -451,7 +452,7 @@ def call_losses(fn, w, V, x_real, made, gamma):
             raise TypeError("return the pair L_C, L_G, two tensors")
         L_C, L_G = found
         if not all(getattr(one, "requires_grad", False) for one in (L_C, L_G)):
-            raise TypeError("no gradient flows from your losses: return tensors, without .item(), float() or no_grad")
+            raise TypeError(NO_GRADIENT)
         of = lambda loss, by: torch.autograd.grad(loss, by, retain_graph=True, allow_unused=True)[0]  # noqa: E731
         try:
             slopes = [of(L_C, w), of(L_C, V), of(L_C, made), of(L_G, made)]
