@@ -5,7 +5,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, so
 
 from course_lib import denoisers, rivals, training
 from course_lib.denoisers import GaussianMixture, interval, ring
-from course_lib.exercises.calls import NO_GRADIENT, call_trained
+from course_lib.exercises.calls import call_trained, trainable
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import real, whole
 from course_lib.metrics import squared_distances
@@ -65,10 +65,7 @@ def loss_without_squares(denoiser, x0, sigma, eps, sigma_data):
 def call_loss(fn, x0, sigma, eps, sigma_data, radius):
     """The loss of the exact denoiser of a ring of five modes, times a number that could be trained."""
     D, trained = ring(5, radius=radius), torch.ones((), requires_grad=True)
-    value = fn(lambda x, s: trained * D(x, s), x0, sigma, eps, sigma_data)
-    if not getattr(value, "requires_grad", False):
-        raise TypeError(NO_GRADIENT)
-    return value
+    return trainable(fn(lambda x, s: trained * D(x, s), x0, sigma, eps, sigma_data))
 
 
 LOSS = Exercise(

@@ -7,7 +7,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, no
 
 from course_lib import dimension, rivals
 from course_lib.dimension import coding_rate as library_rate
-from course_lib.exercises.calls import NO_GRADIENT
+from course_lib.exercises.calls import trainable
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 
@@ -450,9 +450,7 @@ def call_losses(fn, w, V, x_real, made, gamma):
         found = fn(lambda x: torch.tanh(x @ V) @ w, x_real, 1.5 * made, gamma)
         if not isinstance(found, tuple | list) or len(found) != 2:
             raise TypeError("return the pair L_C, L_G, two tensors")
-        L_C, L_G = found
-        if not all(getattr(one, "requires_grad", False) for one in (L_C, L_G)):
-            raise TypeError(NO_GRADIENT)
+        L_C, L_G = trainable(found)
         of = lambda loss, by: torch.autograd.grad(loss, by, retain_graph=True, allow_unused=True)[0]  # noqa: E731
         try:
             slopes = [of(L_C, w), of(L_C, V), of(L_C, made), of(L_G, made)]

@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import mse_loss
 
 from course_lib import flow_matching
-from course_lib.exercises.calls import NO_GRADIENT
+from course_lib.exercises.calls import trainable
 from course_lib.exercises.declare import Exercise, Question, Wrong
 from course_lib.exercises.draws import normal, real, whole
 
@@ -115,10 +115,7 @@ TO_DENOISER = Exercise(
 def call_flow_loss(fn, x0, t, eps, A):
     """The loss of a small velocity that could be trained."""
     A.requires_grad_()
-    value = fn(lambda x_t, t: torch.tanh(x_t @ A + t), x0, t, eps)
-    if not getattr(value, "requires_grad", False):
-        raise TypeError(NO_GRADIENT)
-    return value
+    return trainable(fn(lambda x_t, t: torch.tanh(x_t @ A + t), x0, t, eps))
 
 
 def flow_loss(velocity, x0, t, eps):

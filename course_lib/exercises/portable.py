@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from types import CodeType, ModuleType
 
+from course_lib.exercises import calls
 from course_lib.exercises.declare import Exercise
 
 _MODULES = ("denoisers", "samplers", "guidance", "seeds", "metrics", "training", "rivals")
@@ -45,7 +46,7 @@ def _line(exercise: Exercise, need: str) -> str:
 def call_source(exercise: Exercise) -> str:
     """The source of `call` with the imports it uses, runnable on its own, or "" without one.
 
-    Raises ValueError where it is no module-level `def`, or uses something that is neither public, nor a number or text.
+    Raises ValueError where it is no module-level `def`, or uses what is not public, of calls.py, a number or text.
     """
     return source_of(exercise, exercise.call, "call") if exercise.call else ""
 
@@ -80,6 +81,8 @@ def _binding(exercise: Exercise, what: str, name: str, value) -> str:
     if isinstance(value, bool | int | float | str):
         return f"{name} = {value!r}"
     home, own = getattr(value, "__module__", None) or "", getattr(value, "__qualname__", "")
+    if home == calls.__name__:
+        return source_of(exercise, value, name)
     if f"{home}:{own}" == exercise.home:
         raise ValueError(f"Exercise {exercise.id}: {what} uses {exercise.home}, which is absent where it runs.")
     if home.startswith("course_lib.exercises") or not own.isidentifier():
