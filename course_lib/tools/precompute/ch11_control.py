@@ -133,14 +133,14 @@ def read(sd: StableDiffusion, latents: Tensor) -> dict[str, Tensor]:
     return {key: value.round().short().unflatten(0, latents.shape[:-3]) for key, value in found.items()}
 
 
-def pooled(sd: StableDiffusion, clip: CLIP, name: str, repeats: int) -> dict[str, Tensor]:
+def pooled(sd: StableDiffusion, clip: CLIP, name: str, repeats: range, first: int = FIRST) -> dict[str, Tensor]:
     """A recipe's pool -> readings (M,), its own losses and the semantic ones by CLIP and embedding, (repeats, M)."""
-    xs = plain(sd, RECIPES[name], range(FIRST, FIRST + POOL))
+    xs = plain(sd, RECIPES[name], range(first, first + POOL))
     results = read(sd, xs[-1])
     encoders = {"clip": clip, "embedding": default_embedding(load_network("embedding", "cpu"))}
     ways = {key: ("ours", encode) for key, encode in encoders.items()} | {"loss": (name, clip)}
     for key, (recipe, encode) in ways.items():
-        losses = [loss_of(recipe, sd, encode, repeat, OUTLINED) for repeat in range(repeats)]
+        losses = [loss_of(recipe, sd, encode, repeat, OUTLINED) for repeat in repeats]
         parts = (xs if recipe == "released" else xs[-1]).split(64, -4)
         results[key] = torch.stack([torch.cat([loss(part) for part in parts]) for loss in losses])
     return results
@@ -159,7 +159,7 @@ def main(run: dict[str, int] = RUN, repeats: int = REPEATS) -> None:
     with torch.no_grad():
         results |= {f"real_{key}": value for key, value in kept(folder, "real", read, sd, real(sd)).items()}
         for name in RECIPES:
-            pool = kept(folder, f"pool-{name}", pooled, sd, clip, name, repeats)
+            pool = kept(folder, f"pool-{name}", pooled, sd, clip, name, range(repeats))
             results |= {f"pool_{name}_{key}": value for key, value in pool.items()}
     for half in range(HALVES):
         for arm in (arm for arm, halves in run.items() if half < halves):
