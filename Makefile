@@ -9,8 +9,8 @@ endif
 BIN := .venv/bin
 SITE := _build/html
 PORT := 8000
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 120 \
-	--durations 30 --durations-min 20
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 \
+	-p tests.second_device --durations 30 --durations-min 20
 stop = { printf '\n%s\n' $(1) >&2; exit 1; }
 
 .PHONY: book test serve lab lint clean environment

@@ -160,7 +160,8 @@ class Slider:
     told: Sequence[str]  # each value as text
     frames: Sequence[bytes]  # WebP, two pixels for one of the page
     size: tuple[int, int]
-    still: bytes  # the first as PNG, for what shows no HTML
+    still: bytes  # the one first in sight as PNG, for what shows no HTML
+    start: int = 0  # which one is first in sight
 
     def __repr__(self) -> str:
         return f"A slider over {self.name}: {', '.join(self.told)}"
@@ -171,9 +172,10 @@ class Slider:
     def html(self) -> str:
         """A range input with its name and value in words, above the pictures, which lie one on the other."""
         name, told = html.escape(self.name), [html.escape(text) for text in self.told]
-        width, height = self.size
+        now = told[self.start]
+        (width, height), seen = self.size, ("hidden", "visible")
         pictures = "".join(
-            f'<figure data-told="{text}" style="grid-area:1/1;margin:0;visibility:{"hidden" if n else "visible"}">'
+            f'<figure data-told="{text}" style="grid-area:1/1;margin:0;visibility:{seen[n == self.start]}">'
             f'<img alt="{name} {text}" width="{width}" height="{height}" style="max-width:100%;height:auto" '
             f'src="data:image/webp;base64,{b64encode(frame).decode()}"></figure>'
             for n, (text, frame) in enumerate(zip(told, self.frames))
@@ -182,9 +184,9 @@ class Slider:
             f'<div class="course-slider" style="max-width:{width}px;--across:{2 if width > 360 else 3}">'
             '<div style="display:flex;align-items:center;gap:.8em">'
             '<label style="display:flex;flex:1;gap:.8em">'
-            f'<span>{name}</span><input type="range" min="0" max="{len(told) - 1}" value="0" autocomplete="off" '
-            f'aria-valuetext="{told[0]}" oninput="{MOVED}" style="flex:1;min-width:7em"></label>'
-            f'<output aria-live="off" style="min-width:3.5em">{told[0]}</output></div>'
+            f'<span>{name}</span><input type="range" min="0" max="{len(told) - 1}" value="{self.start}" '
+            f'autocomplete="off" aria-valuetext="{now}" oninput="{MOVED}" style="flex:1;min-width:7em"></label>'
+            f'<output aria-live="off" style="min-width:3.5em">{now}</output></div>'
             f'<div style="display:grid;grid-template-columns:minmax(0,1fr)">{pictures}</div></div>'
         )
 
@@ -196,20 +198,25 @@ def _saved(fig, kind: str, **options) -> bytes:
     return buffer.getvalue()
 
 
-def slider(draw: Callable[[object], object], values: Sequence, name: str) -> Slider:
+def slider(draw: Callable[[object], object], values: Sequence, name: str, start: object = None) -> Slider:
     """A slider over figures drawn once by draw(value), which works by mouse, finger and keys, without a kernel.
 
-    draw returns a matplotlib figure; `name` stands before the slider. Raises ValueError with fewer than two values.
+    draw returns a matplotlib figure; `name` stands before the slider; `start` is the value first in sight, by default
+    the first. Raises ValueError with fewer than two values, and for a start that is none of them.
     """
+    values = list(values)
     if len(values) < 2:
-        raise ValueError(f"slider needs at least two values to move between, got {list(values)}: draw a figure instead")
+        raise ValueError(f"slider needs at least two values to move between, got {values}: draw a figure instead")
+    if start is not None and start not in values:
+        raise ValueError(f"slider starts at one of its values {values}, got start={start}")
+    first = values.index(start) if start is not None else 0
     frames = []
     for value in values:
         fig = draw(value)
         exact, small = (_saved(fig, "webp", pil_kwargs=kind) for kind in ({"lossless": True}, {"quality": 90}))
-        if not frames:
+        if len(frames) == first:
             still, size = _saved(fig, "png"), tuple(round(72 * inches) for inches in fig.get_size_inches())
         frames.append(small if 2 * len(small) < len(exact) else exact)
         plt.close(fig)
     told = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
-    return Slider(name, told, frames, size, still)
+    return Slider(name, told, frames, size, still, first)

@@ -168,7 +168,10 @@ def test_a_students_notebook_reads_nothing_of_the_repository(path):
         assert not re.search(r"""["'](\.\./|(book|notebooks|solutions|tests)/)|__file__""", cell.source), cell.source
 
 
-@pytest.mark.parametrize("path", [STUDENT[0], STUDENT[7], STUDENT[-1]], ids=lambda path: path.stem)
+SHORT = [path for path in STUDENT if int(path.stem[:2]) in (6, 11, 16)]  # one of each part
+
+
+@pytest.mark.parametrize("path", SHORT, ids=lambda path: path.stem)
 def test_a_students_notebook_runs_unsolved_from_the_wheel_alone(path, colab, tmp_path):
     """One of each part: nothing raises, every exercise reads "not attempted", and the library is the wheel's."""
     notebook = nbformat.read(path, as_version=4)

@@ -232,9 +232,25 @@ def test_a_picture_full_of_colours_is_kept_small():
     assert np.abs(seen.astype(float) - due).mean() < 6
 
 
-def test_a_slider_of_one_value_is_none():
+def test_a_slider_opens_where_it_is_told_to():
+    """Its handle, value, picture and the still one for what shows no HTML."""
+    made = plots.slider(lambda value: line_to(value, []), [1, 5, 25], "steps", start=5)
+    bundle = made._repr_mimebundle_()
+    told = r'max="2" value="1" .*aria-valuetext="5".*<output [^>]*>5</output>'
+    assert re.search(told, bundle["text/html"])
+    assert re.findall(r'data-told="(\d+)"[^>]*visibility:(\w+)', bundle["text/html"]) == [
+        ("1", "hidden"), ("5", "visible"), ("25", "hidden")
+    ]  # fmt: skip
+    seen = Image.open(io.BytesIO(made.frames[1])).convert("RGB")
+    still = Image.open(io.BytesIO(bundle["image/png"])).convert("RGB")
+    np.testing.assert_array_equal(np.asarray(still), np.asarray(seen))
+
+
+def test_a_slider_of_one_value_or_a_strange_start_is_none():
     with pytest.raises(ValueError, match=r"at least two values to move between, got \[5\]: draw a figure"):
         plots.slider(line_to, [5], "alpha")
+    with pytest.raises(ValueError, match=r"one of its values \[1, 5\], got start=2"):
+        plots.slider(line_to, [1, 5], "alpha", start=2)
 
 
 def pictures(n, height=4, width=6):

@@ -8,6 +8,7 @@ import numpy as np
 import pretend
 import pytest
 import recipes
+import safetensors.torch
 import torch
 
 from course_lib import devices
@@ -256,3 +257,12 @@ def test_the_rule_is_written_once(root):
     for master in sorted((root / "book").glob("[0-9][0-9]_*.md")):
         named = re.search(r"""device=["']|\.cuda\(|\.to\(["'](?:cpu|cuda|mps)""", master.read_text())
         assert not named, f"{master.name} names a device: {named[0]}"
+
+
+def test_a_tensors_data_is_replaced_and_saved_there_as_on_a_gpu(tmp_path):
+    with pretend.accelerator() as device:
+        x = torch.nn.Parameter(torch.zeros(2, device=device))
+        x.data = torch.tensor([1.0, 2.0]).to(device)
+        assert x.sum().item() == 3
+        safetensors.torch.save_file({"x": x}, tmp_path / "x.safetensors")
+    assert safetensors.torch.load_file(tmp_path / "x.safetensors")["x"].tolist() == [1, 2]

@@ -1,30 +1,12 @@
-"""Every page at 1400 and 400 pixels, in light and in dark: axe finds nothing, nothing is asked of others, all fits."""
+"""Pages for everyone: that axe finds what is wrong, keys and names for what scripts draw, and the theme's mistakes."""
 
 import re
 
 import pytest
-from browsing import ROOT, SITE, Tab
+from accessibility import AXE, assert_readable_by_everyone, found
+from browsing import SITE, Tab
 
 from course_lib.tools.build.access import accessible, make_accessible
-from course_lib.tools.build.project import Project
-
-AXE = (ROOT / "tests" / "vendor" / "axe" / "axe.min.js").read_text("utf-8")
-PAGES = [*Project(ROOT).toc, "search", "genindex"]
-
-# WCAG 2.2 A and AA; what speech control needs, still called experimental; and what the theme had wrong besides.
-FOUND = """async dark => {
-  const colours = ['color-contrast', 'link-in-text-block'];
-  const levels = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
-  const besides = ['label-content-name-mismatch', 'region', 'empty-table-header', 'landmark-unique'];
-  const all = axe.getRules(levels).map(rule => rule.ruleId);
-  const run = { preload: false, resultTypes: ['violations'],
-                runOnly: { type: 'rule', values: dark ? colours : [...new Set([...all, ...besides])] } };
-  const { violations } = await axe.run(document, run);
-  return violations.flatMap(v => v.nodes.map(n => `${v.id}: ${n.target.join(' ')} ${n.html.slice(0, 150)}`));
-}"""
-# Colours fade into each other, and axe must not see them on their way.
-STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
-SIDEWAYS = "document.documentElement.scrollWidth - innerWidth"
 
 
 @pytest.fixture
@@ -34,26 +16,11 @@ def wide_tab(browser, address):
     tab.page.context.close()
 
 
-def found(tab, dark: bool = False) -> list[str]:
-    """What axe says against the page that is open."""
-    return tab.page.evaluate(FOUND, dark)
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_page_can_be_read_by_everyone(wide_tab, name):
-    tab = wide_tab
-    page = tab.open(f"{name}.html")
-    page.wait_for_load_state("networkidle")
-    page.add_style_tag(content=STILL)
-    page.evaluate(f"{AXE}; 0")
-    for dark in (False, True):
-        tab.dark(dark)
-        assert found(tab, dark) == [], f"in {'dark' if dark else 'light'} mode"
-        for width in (400, 1400):
-            tab.wide(width)
-            assert page.evaluate(SIDEWAYS) <= 0
-    assert tab.outside == []
-    assert tab.errors == []
+@pytest.mark.parametrize("name", ["search", "genindex"])
+def test_pages_that_sphinx_makes_can_be_read_by_everyone(wide_tab, name):
+    """Those with a source are tried in test_site.py, where they are open already."""
+    wide_tab.open(f"{name}.html").wait_for_load_state("networkidle")
+    assert_readable_by_everyone(wide_tab)
 
 
 BROKEN = {

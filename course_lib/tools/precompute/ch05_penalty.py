@@ -1,7 +1,7 @@
 """Small denoisers trained with a manifold penalty: never, always, at low noise only, at high noise only (chapter 5).
 
 Eight seeds of each on the circle of two unequal arcs, always and at low noise at three strengths; chapter 5 trains one
-more of the first three itself. About eight minutes on one idle core.
+more of the first three itself. Of the first seed 400 samples are kept to look at. About eight minutes on one idle core.
 """
 
 import torch
@@ -13,7 +13,7 @@ from course_lib.samplers import geometric, sample
 from course_lib.tools.precompute import folder_of, kept, save
 from course_lib.training import manifold_loss, train
 
-SEEDS, STEPS, BATCH, N, RATE = tuple(range(1, 9)), 1500, 256, 4000, 3e-3
+SEEDS, STEPS, BATCH, N, RATE, LOOK = tuple(range(1, 9)), 1500, 256, 4000, 3e-3, 400
 HIGH, LOW, LAMS, GATE = 5.0, 0.02, (0.1, 1.0, 10.0), 1 / 3
 LAW = Circle((0.0, torch.pi), (8.0, 8.0), (0.86, 0.14))
 
@@ -54,22 +54,26 @@ def trained(seed: int, kind: str, lam: float) -> MLPDenoiser:
     return net
 
 
-def measured(seed: int, kind: str, lam: float) -> list[float]:
-    """Mean distance to the circle and share of the rare arc."""
+def measured(seed: int, kind: str, lam: float) -> dict[str, Tensor]:
+    """Mean distance to the circle and share of the rare arc (2,), and the first samples (LOOK, 2)."""
     torch.set_default_dtype(torch.float64)
     g = torch.Generator().manual_seed(100 + seed)
     start = LAW.sample(N, g) + HIGH * torch.randn(N, 2, generator=g)
     x = sample(trained(seed, kind, lam), start, geometric(HIGH, LOW, 40))
-    return [float(LAW.distance(x).mean()), float((x[:, 0] < 0).double().mean())]
+    return {"numbers": torch.stack([LAW.distance(x).mean(), (x[:, 0] < 0).double().mean()]), "x": x[:LOOK].half()}
 
 
 def main() -> None:
-    """-> none, high (seeds, 2), the latter at the largest strength; always, low (strengths, seeds, 2)."""
+    """-> none, high (seeds, 2), the latter at the largest strength; always, low (strengths, seeds, 2); x_KIND.
+
+    x_KIND are the samples of the first seed, (LOOK, 2) or (strengths, LOOK, 2).
+    """
     torch.set_num_threads(1)
     folder, rows = folder_of(__file__), {}
     for kind, lams in {"none": LAMS[-1:], "always": LAMS, "low": LAMS, "high": LAMS[-1:]}.items():
         found = [[kept(folder, f"{kind}-{lam:g}-{seed}", measured, seed, kind, lam) for seed in SEEDS] for lam in lams]
-        rows[kind] = torch.tensor(found, dtype=torch.float64).squeeze(0)
+        rows[kind] = torch.stack([torch.stack([one["numbers"] for one in row]) for row in found]).squeeze(0)
+        rows[f"x_{kind}"] = torch.stack([row[0]["x"] for row in found]).squeeze(0)
     save("ch05_penalty", {"lams": LAMS, **rows})
 
 
