@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from accessibility import AXE, assert_readable_by_everyone, found
 from browsing import SITE, Tab
 
 from course_lib.tools.build.access import accessible, make_accessible
+from tests.accessibility import AXE, assert_readable_by_everyone, found
 
 
 @pytest.fixture
