@@ -64,8 +64,9 @@ def train_gan(
 
     Raises FloatingPointError when a loss is not finite.
     """
-    critic = torch.optim.Adam(gan.critic.parameters(), lr=lr, betas=betas)
-    generator_optimiser = torch.optim.Adam(gan.generator.parameters(), lr=lr, betas=betas)
+    critic, generator_optimiser = (
+        torch.optim.Adam(part.parameters(), lr=lr, betas=betas, foreach=True) for part in (gan.critic, gan.generator)
+    )
     for real in batches:
         fake = gan.generator(_normal(len(real), gan.d_z, gan, generator)).detach()  # no gradient for the generator
         loss_c = _descend(critic, critic_loss(gan.critic(real), gan.critic(fake)))

@@ -47,7 +47,8 @@ def _check(parameters: list, lr: float, decay: float, autocast: torch.dtype | No
 
 def _steps(loss_of: Callable, parameters: list, batches: Iterable, lr: float, decay: float, autocast) -> Iterator:
     """The loop of `train`."""
-    optimiser = torch.optim.AdamW(parameters, lr=lr, weight_decay=decay)
+    # foreach: one call for all parameters, the same numbers, and half the time where there are many small ones
+    optimiser = torch.optim.AdamW(parameters, lr=lr, weight_decay=decay, foreach=True)
     device, scale, good = parameters[0].device.type, LARGEST_SCALE, 0
     for step, batch in enumerate(batches):
         with torch.enable_grad(), torch.autocast(device, autocast, enabled=autocast is not None):
