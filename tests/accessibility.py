@@ -1,6 +1,6 @@
 """What axe, the checker of accessibility, says against an open page."""
 
-from tests.browsing import ROOT
+from browsing import ROOT
 
 AXE = (ROOT / "tests" / "vendor" / "axe" / "axe.min.js").read_text("utf-8")
 

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FIRST = 8  # the first chapter whose networks may live on a GPU
 PLANE = 17  # an elective of Part I's plane, whose tensors stay on the CPU as those of chapters 1 to 7 do
 STARTUP = ROOT / "tests" / "enter_pretend.py"
+ENVIRONMENT = {"COURSE_DEVICE": "pretend", "PYTHONSTARTUP": str(STARTUP)}  # of a kernel, besides
 
 
 def runs_there(path: Path) -> bool:
@@ -23,9 +24,6 @@ def runs_there(path: Path) -> bool:
     return numbered and path.parent == ROOT / "solutions" and FIRST <= int(number) != PLANE
 
 
-ENVIRONMENT = {"COURSE_DEVICE": "pretend", "PYTHONSTARTUP": str(STARTUP)}  # of a kernel, besides
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item):
     """nbval starts a notebook's kernel while its first cell is set up."""
@@ -33,3 +31,20 @@ def pytest_runtest_setup(item):
         return (yield)  # what a fixture does to the environment stays
     with mock.patch.dict(os.environ, ENVIRONMENT):
         return (yield)
+
+
+said: set[Path] = set()  # the notebooks that have told on which device they run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """After its last cell a notebook has said that it ran there."""
+    if runs_there(item.path):
+        if "pretend:0" in str(getattr(item, "test_outputs", "")):
+            said.add(item.path)
+        last = nextitem is None or nextitem.path != item.path
+        result = yield
+        assert not last or item.path in said, f"{item.path.stem} does not say on which device it ran"
+        said.difference_update([item.path] if last else [])
+        return result
+    return (yield)

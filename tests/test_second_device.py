@@ -5,8 +5,11 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import nbformat
 import pytest
-from second_device import ENVIRONMENT, ROOT, pytest_runtest_setup, runs_there
+from second_device import ENVIRONMENT, ROOT, pytest_runtest_setup, pytest_runtest_teardown, runs_there
+
+from course_lib.tools.build.notebooks import KEPT_TAG
 
 
 def test_every_chapter_from_the_eighth_on_runs_there():
@@ -16,6 +19,25 @@ def test_every_chapter_from_the_eighth_on_runs_there():
     assert len(there) >= 5
     assert there == [n for n in (int(path.name[:2]) for path in paths) if n >= 8 and n != 17]
     assert not any(runs_there(ROOT / "notebooks" / path.name) for path in paths)
+
+
+def test_each_of_them_keeps_a_line_to_compare():
+    """A run there that is compared with nothing would show nothing."""
+    for path in filter(runs_there, (ROOT / "solutions").glob("*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        assert [cell for cell in cells if KEPT_TAG in cell.metadata.get("tags", [])], path.name
+
+
+@pytest.mark.parametrize(("text", "fits"), [("on pretend:0", True), ("on cpu", False)])
+def test_a_notebook_that_does_not_say_that_it_ran_there_fails(text, fits):
+    """After its last cell, whatever it printed before."""
+    path = ROOT / "solutions" / "09_a.ipynb"
+    items = [SimpleNamespace(path=path, test_outputs=[{"text": one}]) for one in (text, "and more")]
+    for item, following in ((items[0], items[1]), (items[1], None)):
+        teardown = pytest_runtest_teardown(item, following)
+        next(teardown)
+        with pytest.raises(StopIteration if fits or following else AssertionError):
+            teardown.send(None)
 
 
 def test_make_test_runs_them_so():

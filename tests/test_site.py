@@ -9,7 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from browsing import SITE, built
-from each_page import ANIMATED, CHAPTERS, PAGES
+
+from tests.each_page import ANIMATED, CHAPTERS, PAGES
 
 
 def test_icons_are_drawn_without_a_script(tab):
