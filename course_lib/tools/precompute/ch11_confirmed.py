@@ -34,17 +34,9 @@ def main(fresh: range = FRESH) -> None:
     with torch.no_grad():
         pool = kept(folder, "pool", control.pooled, sd, clip, "ours", fresh, POOL_SEED)
     results |= {f"pool_ours_{key}": value for key, value in pool.items()}
-    for arm, run in HALVES.items():
-        halves = []
-        for half in run:
-            made = [
-                kept(folder, f"{arm}-{repeat}-{half}", control.one, sd, clip, arm, repeat, half) for repeat in fresh
-            ]
-            halves.append({key: torch.stack([each[key] for each in made]) for key in ("latents", "loss")})
-        latents, losses = (torch.cat([half[key] for half in halves], 2) for key in ("latents", "loss"))
-        with torch.no_grad():
-            read = kept(folder, f"{arm}-read", control.read, sd, latents)
-        results |= {f"{arm}_{key}": value for key, value in read.items()} | {f"{arm}_loss": losses}
+    for arm, halves in HALVES.items():
+        found = control.gathered(folder, sd, clip, arm, fresh, halves)
+        results |= {f"{arm}_{key}": value for key, value in found.items() if key not in ("latents", "length")}
     save("ch11_confirmed", results | {"weights": digests(*WEIGHTS, "embedding.safetensors")})
 
 

@@ -20,6 +20,7 @@ About 70 minutes on one core; an interrupted script goes on where it was.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -30,7 +31,7 @@ from course_lib.features import CLIP, Embedding, Oracle, default_embedding, load
 from course_lib.features.silhouettes import CONTRAST
 from course_lib.samplers import trajectory
 from course_lib.seeds import Noise, chi_nll, chi_score
-from course_lib.seedselect import as_released, sampler, seedselect, semantic
+from course_lib.seedselect import Selected, as_released, sampler, seedselect, semantic
 from course_lib.stable_diffusion import StableDiffusion
 from course_lib.tools.precompute import folder_of, kept, save
 from course_lib.tools.precompute.ch09_gaps import digests
@@ -58,10 +59,10 @@ RECIPES = {
     "released": Recipe(20, 7.5, (0.1,) * 3 + (0.01,) * 27, 0.01, 3),
 }
 ARMS = {"ours": ("ours", OUTLINED), "wrong": ("ours", OTHERS), "released": ("released", OUTLINED)}
-RUN = {"ours": 2, "wrong": 2, "released": 2}  # halves of each repeat's seeds that were run
+RUN = {"ours": (0, 1), "wrong": (0, 1), "released": (0, 1)}  # halves of each repeat's seeds that were run
 
 
-def loss_of(recipe: str, sd: StableDiffusion, encode: CLIP | Embedding, repeat: int, style: dict) -> Callable:
+def loss_of(recipe: Recipe, sd: StableDiffusion, encode: CLIP | Embedding, repeat: int, style: dict) -> Callable:
     """The loss of a recipe on latents, of one level or of the last three."""
     with torch.no_grad():
         shown = references(SHAPE, repeat, **style, **PLACE)
@@ -70,27 +71,31 @@ def loss_of(recipe: str, sd: StableDiffusion, encode: CLIP | Embedding, repeat: 
     def seen(x: Tensor) -> Tensor:
         return encode(sd.decode(x))
 
-    return as_released(seen, features, latents) if recipe == "released" else semantic(seen, features, "cosine")
+    released = recipe.keep > 1
+    return as_released(seen, features, latents) if released else semantic(seen, features, "cosine")
 
 
-def one(sd: StableDiffusion, clip: CLIP, arm: str, repeat: int, half: int) -> dict[str, Tensor]:
-    """Half the seeds of a repeat -> latents as drawn, at the lowest loss and last (3, N, ..), losses (T, N), length."""
-    name, style = ARMS[arm]
-    recipe, seen = RECIPES[name], []
-    sigmas, start = sd.levels(recipe.steps), seeds_of(repeat, sd.shape).chunk(HALVES)[half]
+def walk(sd: StableDiffusion, recipe: Recipe, start: Tensor, loss: Callable) -> tuple[Tensor, Selected]:
+    """Seeds (N, 4, 12, 12) -> the last latents of every iteration (T, N, 4, 12, 12), and what was found."""
+    sigmas, seen = sd.levels(recipe.steps), []
     denoiser = sd.prompt(CAPTION, w=recipe.guidance)
     run = sampler(denoiser, sigmas, lambda z: sd.start(z, sigmas), keep=recipe.keep)
-    loss = loss_of(name, sd, clip, repeat, style)
 
     def watched(x: Tensor) -> Tensor:
         seen.append(x.detach()[-1] if recipe.keep > 1 else x.detach())
         return loss(x)
 
-    prior = chi_nll if name == "ours" else None
-    iterations = len(recipe.rates)
-    found = seedselect(run, start, watched, iterations, recipe.rates, prior, 0.01, decay=recipe.decay)
+    prior = chi_nll if recipe.keep == 1 else None
+    found = seedselect(run, start, watched, len(recipe.rates), recipe.rates, prior, 0.01, decay=recipe.decay)
+    return torch.stack(seen), found
+
+
+def one(sd: StableDiffusion, clip: CLIP, arm: str, repeat: int, half: int) -> dict[str, Tensor]:
+    """Half the seeds of a repeat -> latents as drawn, at the lowest loss and last (3, N, ..), losses (T, N), length."""
+    name, style = ARMS[arm]
+    start, loss = seeds_of(repeat, sd.shape).chunk(HALVES)[half], loss_of(RECIPES[name], sd, clip, repeat, style)
+    latents, found = walk(sd, RECIPES[name], start, loss)
     best, rows = found.history.argmin(0), torch.arange(len(start))
-    latents = torch.stack(seen)
     ends = torch.stack([latents[0], latents[best, rows], latents[-1]])
     return {"latents": ends.half(), "loss": found.history, "length": chi_score(found.z)}
 
@@ -138,10 +143,10 @@ def pooled(sd: StableDiffusion, clip: CLIP, name: str, repeats: range, first: in
     xs = plain(sd, RECIPES[name], range(first, first + POOL))
     results = read(sd, xs[-1])
     encoders = {"clip": clip, "embedding": default_embedding(load_network("embedding", "cpu"))}
-    ways = {key: ("ours", encode) for key, encode in encoders.items()} | {"loss": (name, clip)}
+    ways = {key: (RECIPES["ours"], encode) for key, encode in encoders.items()} | {"loss": (RECIPES[name], clip)}
     for key, (recipe, encode) in ways.items():
         losses = [loss_of(recipe, sd, encode, repeat, OUTLINED) for repeat in repeats]
-        parts = (xs if recipe == "released" else xs[-1]).split(64, -4)
+        parts = (xs if recipe.keep > 1 else xs[-1]).split(64, -4)
         results[key] = torch.stack([torch.cat([loss(part) for part in parts]) for loss in losses])
     return results
 
@@ -151,28 +156,35 @@ def real(sd: StableDiffusion) -> Tensor:
     return sd.encode(references(SHAPE, 901, REAL, **OUTLINED), chunk=64)
 
 
-def main(run: dict[str, int] = RUN, repeats: int = REPEATS) -> None:
+def gathered(
+    folder: Path, sd: StableDiffusion, clip: CLIP, arm: str, repeats: range, halves: tuple[int, ...]
+) -> dict[str, Tensor]:
+    """An arm whole -> its latents and readings (repeats, 3, N), losses (repeats, T, N) and lengths (repeats, N)."""
+    made = [
+        [kept(folder, f"{arm}-{repeat}-{half}", one, sd, clip, arm, repeat, half) for half in halves]
+        for repeat in repeats
+    ]
+    axes = {"latents": 1, "loss": 1, "length": 0}
+    whole = {
+        key: torch.stack([torch.cat([half[key] for half in each], axis) for each in made]) for key, axis in axes.items()
+    }
+    with torch.no_grad():
+        return whole | kept(folder, f"{arm}-read-{len(halves)}", read, sd, whole["latents"])
+
+
+def main(run: dict[str, tuple[int, ...]] = RUN, repeats: int = REPEATS) -> None:
     """All arms and pools -> ARM_KEY (repeats, 3, N), ARM_loss (repeats, T, N), pool_RECIPE_KEY, real_KEY (REAL,)."""
     torch.set_num_threads(1)
     sd, clip = loaded()
-    folder, results, made = folder_of(__file__), {}, {}
+    folder, results = folder_of(__file__), {}
     with torch.no_grad():
         results |= {f"real_{key}": value for key, value in kept(folder, "real", read, sd, real(sd)).items()}
         for name in RECIPES:
             pool = kept(folder, f"pool-{name}", pooled, sd, clip, name, range(repeats))
             results |= {f"pool_{name}_{key}": value for key, value in pool.items()}
-    for half in range(HALVES):
-        for arm in (arm for arm, halves in run.items() if half < halves):
-            made[arm, half] = [
-                kept(folder, f"{arm}-{repeat}-{half}", one, sd, clip, arm, repeat, half) for repeat in range(repeats)
-            ]
     for arm, halves in run.items():
-        for key, axis in (("latents", 2), ("loss", 2), ("length", 1)):
-            parts = [torch.stack([each[key] for each in made[arm, half]]) for half in range(halves)]
-            results[f"{arm}_{key}"] = torch.cat(parts, axis)
-        with torch.no_grad():
-            readings = kept(folder, f"{arm}-read-{halves}", read, sd, results[f"{arm}_latents"])
-        results |= {f"{arm}_{key}": value for key, value in readings.items()}
+        found = gathered(folder, sd, clip, arm, range(repeats), halves)
+        results |= {f"{arm}_{key}": value for key, value in found.items()}
     save("ch11_control", results | {"weights": digests(*WEIGHTS, "embedding.safetensors")})
 
 
