@@ -24,6 +24,7 @@ rivals            a GAN and a VAE in the plane, and a GAN that makes diffusion s
 stable_diffusion  the adapter, the only module that knows the timesteps of a diffusion
 flow_matching     velocities as denoisers: times, levels, the shift of a schedule
 flow_pipelines    the adapter for flow-matching pipelines, of Stable Diffusion 3's kind
+prompted          what both adapters do with prompts and seeds: guidance over embeddings, first noise
 models            the registry of models: where they come from, under which terms, how they are found
 weights           single files of weights, and how they are known to be right
 devices           where a network lives

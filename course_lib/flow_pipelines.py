@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from course_lib import devices, memory, models
-from course_lib.checks import one_each, prompts, shaped, shown, typed, whole
+from course_lib.checks import prompts, shaped, shown, typed, whole
 from course_lib.denoisers import Denoiser
 from course_lib.flow_matching import denoiser_of, level_of
+from course_lib.prompted import first_noise, prompted
 from course_lib.samplers import Step, ddim, sample
-from course_lib.seeds import Noise
 
 Embeddings = tuple[Tensor, Tensor]  # (prompts, tokens, width) and (prompts, pooled width)
 Text = str | list[str] | Embeddings
@@ -118,26 +118,7 @@ class FlowMatching:
         neither one nor N, and for embeddings or particles of another shape than the network's.
         """
         positive, other = self._embedded(text, "text"), self._embedded(negative, "negative")
-
-        def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
-            if x.ndim != 4 or x.shape[1] != self.shape[0]:
-                raise ValueError(f"FlowMatching: x must be latents (N, {self.shape[0]}, h, w), got {shown(x)}.")
-            weight, x = w(sigma) if callable(w) else w, x.to(self.device)
-            sigma = torch.as_tensor(sigma)
-            own = [sigma.to(x.device)] if sigma.numel() > 1 else []  # one level a particle
-
-            def guided(x: Tensor, tokens: Tensor, pooled: Tensor, tokens_u: Tensor, pooled_u: Tensor, *own: Tensor):
-                if weight == 1:
-                    return self._x0(x, *(own or [sigma]), tokens, pooled)
-                level = torch.cat(2 * own) if own else sigma
-                both = torch.cat([tokens_u, tokens]), torch.cat([pooled_u, pooled])
-                x0_u, x0_c = self._x0(torch.cat([x, x]), level, *both).chunk(2)
-                return x0_u + weight * (x0_c - x0_u)
-
-            rows = [one_each(one, len(x), "FlowMatching") for one in (*positive, *other)]
-            return memory.in_chunks(guided, chunk, x, *rows, *own)
-
-        return denoiser
+        return prompted(self._x0, positive, other, w, chunk, self.shape[0], self.device, "FlowMatching")
 
     def encode(self, images: Tensor, chunk: int | None = None) -> Tensor:
         """Images in [-1, 1], (N, 3, H, W), to latents (N, C, h, w), the posterior's mean; `chunk` as `decode`."""
@@ -170,14 +151,7 @@ class FlowMatching:
         one's own instead of levels(steps). Raises ValueError for seeds that are not one for each particle of noise.
         """
         embeddings = self._embedded(prompt, "text")
-        if seeds is None:
-            seeds = range(len(embeddings[0]) if noise is None else len(noise))
-        draws = Noise(seeds, self.device, torch.float32)
-        noise = draws.randn(*self.shape) if noise is None else noise
-        if len(noise) != len(draws.generators):
-            raise ValueError(
-                f"generate: {len(draws.generators)} seeds for {len(noise)} particles of noise; give one each."
-            )
+        draws, noise = first_noise(seeds, noise, len(embeddings[0]), self.shape, self.device)
         denoiser, sigmas = self.prompt(embeddings, negative, w, chunk), self.levels(steps) if sigmas is None else sigmas
         if method is not None:
             denoiser = method(denoiser)

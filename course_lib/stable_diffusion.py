@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from course_lib import devices, memory, models
-from course_lib.checks import numeric, one_each, prompts, shaped, shown, typed, whole
+from course_lib.checks import numeric, prompts, shaped, typed, whole
 from course_lib.denoisers import Denoiser
+from course_lib.prompted import first_noise, prompted
 from course_lib.samplers import Corrections, Step, Tau, ddim, sample
-from course_lib.seeds import Noise
 
 Text = str | list[str] | Tensor
 
@@ -170,25 +170,8 @@ class StableDiffusion:
                 shaped(one, f"prompt: {name}", f"(1 or N, tokens, {width})", 3, width)
         both = (p if isinstance(p, Tensor) else self.embed(p) for p in (text, negative))
         positive, other = (devices.handed(embeddings, self.pipe.unet) for embeddings in both)
-
-        def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
-            if x.ndim != 4 or x.shape[1] != self.shape[0]:
-                raise ValueError(f"StableDiffusion: x must be latents (N, {self.shape[0]}, h, w), got {shown(x)}.")
-            weight, x = w(sigma) if callable(w) else w, x.to(positive.device)
-            own = torch.as_tensor(sigma).numel() > 1  # one level a particle
-            levels = [sigma.to(x.device, torch.float32)] if own else []
-
-            def guided(x: Tensor, positive: Tensor, other: Tensor, *levels: Tensor) -> Tensor:
-                if weight == 1:
-                    return self._x0(x, levels[0] if own else float(sigma), positive)
-                level = torch.cat(2 * levels) if own else float(sigma)
-                x0_u, x0_c = self._x0(torch.cat([x, x]), level, torch.cat([other, positive])).chunk(2)
-                return x0_u + weight * (x0_c - x0_u)
-
-            rows = [one_each(one, len(x), "StableDiffusion") for one in (positive, other)]
-            return memory.in_chunks(guided, chunk, x, *rows, *levels)
-
-        return denoiser
+        channels = self.shape[0]
+        return prompted(self._x0, (positive,), (other,), w, chunk, channels, positive.device, "StableDiffusion")
 
     def encode(self, images: Tensor, chunk: int | None = None) -> Tensor:
         """Images in [-1, 1], (N, 3, H, W), to latents (N, 4, h, w), the posterior's mean (8.2); `chunk` as `decode`."""
@@ -225,14 +208,7 @@ class StableDiffusion:
         `tau` are those of `trajectory`; `sigmas` are levels of one's own instead of levels(steps).
         """
         positive = prompt if isinstance(prompt, Tensor) else self.embed(prompt)
-        if seeds is None:
-            seeds = range(len(positive) if noise is None else len(noise))
-        draws = Noise(seeds, self.device, torch.float32)
-        if noise is None:
-            noise = draws.randn(*self.shape)
-        N = len(draws.generators)
-        if len(noise) != N:
-            raise ValueError(f"generate: {N} seeds for {len(noise)} particles of noise; give one each.")
+        draws, noise = first_noise(seeds, noise, len(positive), self.shape, self.device)
         denoiser, sigmas = self.prompt(positive, negative, w, chunk), self.levels(steps) if sigmas is None else sigmas
         if method is not None:
             denoiser = method(denoiser)

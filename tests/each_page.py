@@ -11,7 +11,7 @@ import pytest
 from browsing import ROOT, SITE, Tab
 
 from course_lib.tools.build.project import Project
-from tests.accessibility import assert_readable_by_everyone
+from tests.accessibility import SIDEWAYS, assert_readable_by_everyone
 
 PROJECT = Project(ROOT)
 CHAPTERS = [page for page in PROJECT.toc if re.match(r"book/\d\d_", page)]
@@ -143,9 +143,9 @@ def test_page_fits_a_telephone_and_can_be_read_in_the_dark(visit):
     page = visit.page
     for dark in (False, True):
         visit.dark(dark)
-        for width in (400, 1280):
+        for width in (400, 1400):
             visit.wide(width)
-            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+            assert page.evaluate(SIDEWAYS) <= 0
             assert page.evaluate(STICKING_OUT) == []
         assert page.evaluate(FAINT) == [], f"too faint in {'dark' if dark else 'light'} mode"
 

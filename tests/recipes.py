@@ -22,6 +22,7 @@ from course_lib import (
     memory,
     metrics,
     penalties,
+    prompted,
     rivals,
     small_pictures,
     unet,
@@ -408,6 +409,10 @@ RECIPES = {
     "penalties.kernel_density": lambda t: penalties.kernel_density(t.p, t.q, 0.5),
     "penalties.local_pca": lambda t: penalties.local_pca(t.x, t.big),
     "penalties.nearest_neighbours": lambda t: penalties.nearest_neighbours(t.p, t.q),
+    "prompted.first_noise": lambda t: prompted.first_noise([3, 5], None, 2, (2, 3), t.x.device)[1],
+    "prompted.prompted": lambda t: prompted.prompted(
+        lambda x, sigma, e: x / (1 + sigma) + e, (t.z[:1],), (0 * t.z,), 2.0, 3, 4, t.z.device, "here"
+    )(drawn().z, torch.tensor([0.5, 1.0, 2.0, 4.0]).reshape(4, 1, 1, 1)),
     "rivals.DiffusionGAN.judged": lambda t: t.network(lambda: rivals.DiffusionGAN(SIGMAS.float())).judged(
         t.p, t.p, SIGMA
     ),

@@ -51,6 +51,14 @@ def page(browser, address):
         yield page
 
 
+@pytest.fixture(scope="module")
+def numbers(browser, address):
+    """The same page, open for all numbers that are typed one after the other."""
+    with lone_page(browser, address, "quiz.html") as page:
+        page.wait_for_selector(".quiz form")
+        yield page
+
+
 def form(page, question: Question):
     return page.locator(f".quiz form[data-id='{identity(question)}']")
 
@@ -124,12 +132,12 @@ def test_choose_all_by_keyboard(page):
 
 
 @pytest.mark.parametrize("text", ["0.5", "0,5", ".5", ",5", " 0.50 ", "+0.5", "5e-1", "1/2", "1,0/2", "0.500000"])
-def test_half_is_half_with_a_point_a_comma_or_as_a_fraction(page, text):
-    field = form(page, NUMBER).get_by_label("Your number")
+def test_half_is_half_with_a_point_a_comma_or_as_a_fraction(numbers, text):
+    field = form(numbers, NUMBER).get_by_label("Your number")
     field.fill(text)
-    assert told(page, NUMBER) == ""
+    assert told(numbers, NUMBER) == ""
     field.press("Enter")
-    assert told(page, NUMBER) == "Correct. Half."
+    assert told(numbers, NUMBER) == "Correct. Half."
 
 
 @pytest.mark.parametrize(
@@ -147,9 +155,9 @@ def test_half_is_half_with_a_point_a_comma_or_as_a_fraction(page, text):
         ("1e999", "Not correct. No."),
     ],
 )
-def test_other_texts_are_wrong_or_no_number(page, text, due):
-    form(page, NUMBER).get_by_label("Your number").fill(text)
-    assert check(page, NUMBER) == due
+def test_other_texts_are_wrong_or_no_number(numbers, text, due):
+    form(numbers, NUMBER).get_by_label("Your number").fill(text)
+    assert check(numbers, NUMBER) == due
 
 
 @pytest.mark.parametrize(
@@ -157,9 +165,9 @@ def test_other_texts_are_wrong_or_no_number(page, text, due):
     [("1000", "Correct."), ("1,000", "Correct."), ("1 000", "Correct."), ("1,000.0", "Correct."), ("1,00", "Not"),
      ("−2", "Not correct. Below zero."), ("-2,5", "Not correct. Below zero.")],
 )  # fmt: skip
-def test_a_thousand_may_have_its_comma_and_a_minus_its_dash(page, text, due):
-    form(page, LARGE).get_by_label("Your number").fill(text)
-    assert check(page, LARGE).startswith(due)
+def test_a_thousand_may_have_its_comma_and_a_minus_its_dash(numbers, text, due):
+    form(numbers, LARGE).get_by_label("Your number").fill(text)
+    assert check(numbers, LARGE).startswith(due)
 
 
 def test_answers_stay_in_the_browser_and_the_page_of_progress_counts_and_clears_them(page, address):

@@ -6,7 +6,7 @@ import pytest
 from browsing import SITE, Tab
 
 from course_lib.tools.build.access import accessible, make_accessible
-from tests.accessibility import AXE, assert_readable_by_everyone, found
+from tests.accessibility import AXE, assert_fits, assert_readable_by_everyone, found
 
 
 @pytest.fixture
@@ -18,9 +18,10 @@ def wide_tab(browser, address):
 
 @pytest.mark.parametrize("name", ["search", "genindex"])
 def test_pages_that_sphinx_makes_can_be_read_by_everyone(wide_tab, name):
-    """Those with a source are tried in test_site.py, where they are open already."""
+    """Those with a source are tried in test_pages_0.py and _1.py, where they are open already."""
     wide_tab.open(f"{name}.html").wait_for_load_state("networkidle")
     assert_readable_by_everyone(wide_tab)
+    assert_fits(wide_tab)
 
 
 BROKEN = {
