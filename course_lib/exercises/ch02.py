@@ -529,11 +529,12 @@ COSTLY = "More than 10 levels are guided: leave out the low ones, where the part
 
 def accept_choose(answer, inputs):
     """Share in the right mode, share of it that is unmistakable, and the price."""
+    found = {"share in the mode": answer["share"], "unmistakable": answer["clear"], "levels": answer["used"]}
     if answer["share"] < 0.4:
-        return ONLY_HIGH if answer["low"] >= 0.5 else LOST
+        return (ONLY_HIGH if answer["low"] >= 0.5 else LOST), found
     if answer["clear"] < 0.95:
-        return FAINT
-    return COSTLY if answer["used"] > 10 else None
+        return FAINT, found
+    return (COSTLY, found) if answer["used"] > 10 else None
 
 
 CHOOSE = Exercise(

@@ -348,13 +348,32 @@ def pushed_by_score(denoiser, force):
     return pushed_denoiser
 
 
+def force_of_the_first(denoiser, force):
+    first = []
+
+    def pushed_denoiser(x, sigma):
+        first.append(force(x))
+        return denoiser(x, sigma) + sigma**2 * first[0]
+
+    return pushed_denoiser
+
+
 def call_pushed(fn, x, sigma, strength, radius):
-    """The answer's denoiser, made from a ring and a swirling force, at some particles."""
+    """The answer's denoiser, from a ring and a swirling force, at two sets of particles, and how often it asked D."""
+    D, calls = ring(8, radius=radius), [0]
+
+    def counted(x, sigma):
+        calls[0] += 1
+        return D(x, sigma)
 
     def swirl(x):
         return strength * torch.stack([-x[:, 1], x[:, 0]], 1) - x.roll(1, 0)
 
-    return fn(ring(8, radius=radius), swirl)(x, torch.tensor(sigma))
+    answer = fn(counted, swirl)
+    first = answer(x, torch.tensor(sigma))
+    if not isinstance(first, torch.Tensor):
+        return first
+    return {"x0": first, "then": answer(x.flip(0) / 2, torch.tensor(sigma / 2)), "calls": calls[0]}
 
 
 PUSHED = Exercise(
@@ -393,6 +412,14 @@ PUSHED = Exercise(
             "You divided by sigma^2: x0 is x plus sigma^2 times the score, and the force is part of the score.",
         ),
         Wrong(lambda denoiser, force: denoiser, "Your new denoiser is the old one: nothing pushes."),
+        Wrong(
+            lambda denoiser, force: lambda x, sigma: denoiser(x, sigma) + 0 * denoiser(x, sigma) + sigma**2 * force(x),
+            "You ask D twice for one answer: calls of the network are what sampling costs, so keep its answer.",
+        ),
+        Wrong(
+            force_of_the_first,
+            "Your force is that of the first call: the particles move, so ask it again at each x.",
+        ),
         Wrong(
             lambda denoiser, force: lambda x, sigma: x + sigma**2 * force(x),
             "The denoiser has dropped out: start from D(x, sigma), not from x.",
@@ -583,8 +610,9 @@ def diverse(D, size):
 
 def somewhere(g):
     """The modes of a circle that is turned and moved by a draw, (12, 2), so that only the denoiser knows them."""
-    turn = real(g, 0, 2 * math.pi) + 2 * math.pi * torch.arange(MODES, dtype=torch.float64) / MODES
-    return RADIUS * torch.stack([turn.cos(), turn.sin()], 1) + normal(g, 2), whole(g, 0, 2**31 - 1)
+    turn = (torch.arange(MODES, dtype=torch.float64) + real(g, 0.3, 0.7)) * 2 * math.pi / MODES
+    way = torch.nn.functional.normalize(normal(g, 2), dim=0) * real(g, 0.8, 1.6)
+    return RADIUS * torch.stack([turn.cos(), turn.sin()], 1) + way, whole(g, 0, 2**31 - 1)
 
 
 def call_diverse(fn, means, seed):
@@ -613,7 +641,7 @@ NOTHING = "These are the particles of the plain denoiser: nothing in your answer
 LEAK = "Your sets see each other: with size = 6 the first six particles changed when the next six did; keep sets apart."
 CLOSER = "Your samples hit fewer modes than independent ones, 7.8: they attract each other, or are scattered at random."
 TORN = "Less than .95 of your samples lie on a mode: push less, or only where the score can pull back."
-TOO_FEW = "You hit fewer than 9 of the 12 modes: this circle is larger; scale lengths and levels with the mode spacing."
+TOO_FEW = "You hit fewer than 9 of the 12 modes: push harder, and scale radius and level with the spacing of the modes."
 
 
 def accept_diverse(answer, inputs):
@@ -627,13 +655,14 @@ def accept_diverse(answer, inputs):
         return LEAK
     on = on_mode(x, centres, 3 * SPREAD)
     hit = torch.nn.functional.one_hot(nearest_mode(x, centres), MODES).bool() & on[:, None]
-    modes = hit.view(-1, MODES, MODES).any(1).sum(1).double().mean()
-    if on.double().mean() < DUE_SHARE:
-        return TORN
+    modes, share = hit.view(-1, MODES, MODES).any(1).sum(1).double().mean(), on.double().mean()
+    found = {"modes hit": modes, "share on a mode": share}
+    if share < DUE_SHARE:
+        return TORN, found
     if modes < 6.8:
-        return CLOSER
+        return CLOSER, found
     if modes < DUE_MODES:
-        return TOO_FEW
+        return TOO_FEW, found
     return None
 
 

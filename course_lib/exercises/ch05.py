@@ -535,9 +535,10 @@ def accept_penalty(answer, inputs):
         return UPHILL
     if correlation > 0.75 and cosine > 0.7:
         return None
+    found = {"correlation of values": correlation, "mean cosine of gradients": cosine}
     if correlation > 0.75:
-        return NEAR
-    return FLAT if cosine < 0.24 else WIDE
+        return NEAR, found
+    return (FLAT if cosine < 0.24 else WIDE), found
 
 
 def penalty_by_hand(x, points):

@@ -633,12 +633,13 @@ def accept_find(answer, inputs):
         return OVER_BUDGET
     if answer["different"] < 0.9:
         return COPIES
+    found = {"share that arrive": answer["success"], "spread": answer["spread"]}
     if answer["success"] < 0.2:
-        return BY_LUCK
+        return BY_LUCK, found
     if answer["success"] < DUE_SUCCESS:
-        return NOT_ENOUGH
+        return NOT_ENOUGH, found
     if answer["spread"] < DUE_SPREAD:
-        return NARROW
+        return NARROW, found
     return None
 
 

@@ -112,6 +112,10 @@ PARTS = Exercise(
         Wrong(unrooted_mean, "Your first part is a distance: (9.1) has its square, in the units of the other part."),
         Wrong(whole_distance, "Your second part holds the mean as well: the Bures part is the covariances alone."),
         Wrong(upside_down, "Your ratio is upside down: the trace of the set a stands above that of the reference b."),
+        Wrong(
+            lambda a, b: (lambda mean, bures, ratio: (bures, mean, ratio))(*split(a, b)),
+            "Your first two parts are swapped: the mean's comes first.",
+        ),
         Wrong(ratio_of_widths, "Your ratio compares widths: the traces are variances, no root is due."),
         Wrong(
             commuting, "You multiplied the roots of the covariances: that is right only where they commute, see (3.7)."
@@ -327,6 +331,7 @@ STYLES = Exercise(
 # 9.5 a block that one of them cannot tell apart
 UNCHANGED = "The Gram matrix has not moved: what was active together has to part company."
 TOGETHER = "You moved all channels in the same way, so what was active together still is: move them apart."
+SOME = "You moved some of the pictures only: (N, C, H, W) holds N of them, and each should change."
 STYLE_MOVED = "The rank-one style has moved: each channel has to keep its own mean."
 NEGATIVE = "Some activations are negative: no block behind a rectifier looks like that."
 
@@ -362,6 +367,10 @@ def shuffled_together(block):
     return block.flatten(2)[:, :, torch.randperm(block[0, 0].numel())].reshape(block.shape)
 
 
+def first_picture_only(block):
+    return torch.cat([same_style(block[:1]), block[1:]])
+
+
 def upside_down_means(block):
     mean = block.mean((2, 3), keepdim=True)
     return mean - 2 * (block - mean)
@@ -376,7 +385,9 @@ def accept_same_style(answer, inputs):
     if (style - style_0).abs().max() > 1e-9 * style_0.abs().max():
         return STYLE_MOVED
     moved = (gram - gram_0).norm(dim=1) / gram_0.norm(dim=1)
-    if moved.min() < 1e-9:
+    if moved.min() < 1e-9 < moved.max():
+        return SOME
+    if moved.max() < 1e-9:
         return UNCHANGED if torch.equal(answer, before) else TOGETHER
     if moved.min() < 0.05:
         return (
@@ -401,6 +412,7 @@ SAME_STYLE = Exercise(
     right=[shuffled_apart, every_other_turned, every_place_alike],
     wrong=[
         Wrong(shuffled_together, TOGETHER),
+        Wrong(first_picture_only, SOME),
         Wrong(lambda block: block.clone(), UNCHANGED),
         Wrong(lambda block: block.flip(1), STYLE_MOVED),
         Wrong(upside_down_means, NEGATIVE),
@@ -433,12 +445,21 @@ def gap_by_product(a, maximum, minimum, floor):
     return (F[1] - F[0]) / (F[1] - F[2])
 
 
-def four_sets(g):
-    """A set between the smallest and the largest spread, a maximum set, a minimum set far off, a second maximum set."""
+def five_sets(g):
+    """A set of middling spread, one behind the minimum set, a maximum set, a minimum set, a second maximum set."""
     N, d = whole(g, 15, 25), whole(g, 2, 4)
     turn, away = normal(g, d, d), torch.sign(normal(g, d))
     size = 0.3 + 0.5 * torch.rand((), generator=g).item()
-    return tuple(s * normal(g, N, d) @ turn + far * away for s, far in ((size, 1), (1, 0), (0.1, 5), (1, 0.1)))
+    laws = ((size, 1), (size, 8), (1, 0), (0.1, 5), (1, 0.1))
+    return tuple(s * normal(g, N, d) @ turn + far * away for s, far in laws)
+
+
+def call_gap(fn, a, behind, maximum, minimum, floor):
+    """The share of a set between the two ends, of one behind the plain set, and of the maximum set itself."""
+    first = fn(a, maximum, minimum, floor)
+    if first is None:
+        return None
+    return {"a": first, "behind": fn(behind, maximum, minimum, floor), "maximum": fn(maximum, maximum, minimum, floor)}
 
 
 GAP = Exercise(
@@ -451,7 +472,8 @@ GAP = Exercise(
     equation="(9.7)",
     name="gap_closed",
     reference=gap_closed,
-    inputs=four_sets,
+    inputs=five_sets,
+    call=call_gap,
     right=[gap, gap_by_share, gap_by_product],
     wrong=[
         Wrong(
@@ -491,6 +513,14 @@ GAP = Exercise(
         Wrong(
             lambda a, maximum, minimum, floor: -gap(a, maximum, minimum, floor),
             "The sign is flipped: the distance of the minimum set comes first.",
+        ),
+        Wrong(
+            lambda a, maximum, minimum, floor: torch.as_tensor(gap(a, maximum, minimum, floor)).clamp(0, 1),
+            "You cut the share at 0 and 1: a set farther off than the plain one has less than 0, and luck more than 1.",
+        ),
+        Wrong(
+            lambda a, maximum, minimum, floor: torch.as_tensor(gap(a, maximum, minimum, floor)).clamp(min=0),
+            "You cut the share at 0: a set that is farther off than the plain one has a negative share.",
         ),
     ],
     tolerance=1e-7,
@@ -690,6 +720,10 @@ PRECISION = Exercise(
             "You counted every ball that a point lies in: one is enough, and density is the other number.",
         ),
         Wrong(
+            lambda real, fake, k: (metrics.density(real, fake, k), metrics.recall(real, fake, k)),
+            "Your first number is the density: precision asks whether a point lies in any ball, not in how many.",
+        ),
+        Wrong(
             lambda real, fake, k: both_shares(real, fake, k, by=one_radius),
             "You used one radius for all: each ball has the radius of its own centre.",
         ),
@@ -758,6 +792,10 @@ EXPECTED = Exercise(
             "Your product has k - 1 factors: the ball reaches to the k-th neighbour.",
         ),
         Wrong(lambda N, M, k: product(M - 1, N + M - 1, k), "N and M are swapped: the balls stand around the real."),
+        Wrong(
+            lambda N, M, k: 1 - 2.0**-k,
+            "That is the value for very many pictures, as many of one kind as of the other: here N and M are few.",
+        ),
         Wrong(lambda N, M, k: M / (N + M - 1), "That is the chance that the nearest neighbour is a fake, k = 1."),
     ],
     home="course_lib.metrics.neighbours:expected_coverage",
@@ -864,6 +902,13 @@ PRES = Exercise(
             lambda generated, subject, same: two_means(generated, subject, same, unit=lambda x: x),
             "Your features have not length 1 yet: divide each by its norm.",
         ),
+        Wrong(
+            lambda generated, subject, same: (
+                (generated @ subject.T).mean(),
+                two_means(generated, subject, same)[1],
+            ),
+            "The features in your PRES have not length 1 yet: divide each by its norm.",
+        ),
     ],
     home="course_lib.metrics.similarity:pres",
     may_pass=any_order("generated", "subject", "same"),
@@ -874,6 +919,7 @@ PRES = Exercise(
 UNPAIRED = "Your error is too large: draw one list of prompts and take the same prompts from both samplers."
 PICTURES = "Your error is too small: pictures of one batch depend on each other, so draw whole batches."
 VARIANCE = "You returned the variance: the standard error is its root."
+ENTROPY = "That is the error of the entropy: an effective number is its exponential."
 OF_ONE = "That is the error of one sampler: the statistic to repeat is the difference of the two."
 BY_DRAWS = "You divided by the root of the number of draws: the spread of the draws is the error already."
 FAR = "Your error is far from what whole prompts, drawn in pairs, give."
@@ -939,6 +985,11 @@ def one_sampler(a, b, draws=1000):
     return pooled(b, torch.randint(len(b), (draws, len(b)))).std().item()
 
 
+def of_entropies(a, b, draws=1000):
+    index = torch.randint(len(a), (draws, len(a)))
+    return (pooled(b, index).log() - pooled(a, index).log()).std().item()
+
+
 def paired_batches(g):
     """64 pictures of each sampler on prompts with a favourite kind: most of that kind, the rest of a kind that the
     batch settled on. How many prompts, how often a batch strays and how common the kinds are is drawn, and so the
@@ -979,6 +1030,7 @@ def accept_error(answer, inputs):
         (UNPAIRED, [unpaired(a, b) for a, b in pairs]),
         (PICTURES, [single_pictures(a, b) for a, b in pairs]),
         (OF_ONE, [one_sampler(a, b) for a, b in pairs]),
+        (ENTROPY, [of_entropies(a, b) for a, b in pairs]),
         (BY_DRAWS, due / 200**0.5),
     ]
     nearest, sentence = min((away(values).mean().item(), sentence) for sentence, values in mistakes)
@@ -1005,6 +1057,7 @@ DIFFERENCE = Exercise(
         Wrong(single_pictures, PICTURES),
         Wrong(lambda a, b: error_of_difference(a, b) ** 2, VARIANCE),
         Wrong(one_sampler, OF_ONE),
+        Wrong(of_entropies, ENTROPY),
         Wrong(lambda a, b: error_of_difference(a, b, 200) / 200**0.5, BY_DRAWS),
     ],
     home="",
@@ -1158,7 +1211,7 @@ QUIZ = [
                 "The distance also holds a shift of the mean, and noise moves it.",
             ),
             ("Mean or covariance of the features came closer to the maximum's", True, "That, and nothing else."),
-            ("It closes 5.6 % of the gap", False, "Not without the floor: a second maximum set does not reach 0."),
+            ("It closes 5.8 % of the gap", False, "Not without the floor: a second maximum set does not reach 0."),
         ],
     ),
     Question(

@@ -806,10 +806,12 @@ FRONT = Exercise(
 
 
 # 10.10 experiment: places without touching the ground
-SETS, SIZE, LEVELS = 50, 8, 12
+SETS, SIZE, LEVELS = 400, 8, 12
 OVER = "You call the denoiser more than 12 times for each particle: once a level is the budget."
 NOTHING = "These are the particles of the plain denoiser: nothing in your answer repels."
 LEAK = "Your sets see each other: the first eight particles changed when the next eight did; keep sets apart."
+NUMBERED = "Two particles of a group that change places must change their answers: yours depend on a particle's number."
+APART = "Some particles of a group do not feel each other: let all `size` of them repel."
 TORN = "Less than .9 of your samples lie on a mode: push less, or stop earlier."
 GROUND = "The share of dark grounds has moved: your feature sees the ground too, and repels it."
 TOO_FEW = "Your groups show hardly more places than independent ones: push harder, in a feature that sees place."
@@ -821,7 +823,7 @@ def placed(D, size):
 
 
 def call_placed(fn, pattern, seed):
-    """50 sets of eight maps, a spot at one of nine places on a light or, rarely, dark ground: gains on plain sets.
+    """400 sets of eight maps, a spot at one of nine places on a light or, rarely, dark ground: gains on plain sets.
 
     All maps carry a pattern that is drawn, (2, 9), so that only the denoiser knows where the modes are.
     """
@@ -836,6 +838,19 @@ def call_placed(fn, pattern, seed):
 
     g, sigmas = torch.Generator().manual_seed(seed), geometric(8.0, 0.1, LEVELS)
     x = sigmas[0] * torch.randn(SETS * SIZE, 2, 3, 3, generator=g)
+    pushed, one, two = fn(D, SIZE), x[:SIZE], x[SIZE : 2 * SIZE]
+    alone = one * torch.tensor([1.0] * (SIZE - 1) + [-1.0]).reshape(-1, 1, 1, 1)  # the last of them is another
+    leak, felt, numbered = 0.0, 0.0, 0.0
+    for sigma in sigmas[:-1]:
+        both, other, turned, changed = (
+            pushed(torch.cat([first, second]), sigma)[:SIZE]
+            for first, second in ((one, two), (one, -two), (one.flip(0), two), (alone, two))
+        )
+        leak = max(leak, (both - other).abs().max().item())
+        numbered = max(numbered, (both - turned.flip(0)).abs().max().item())
+        felt = max(felt, (both - changed)[:-1].flatten(1).abs().amax(1).min().item())
+    if leak > 1e-6:  # 400 sets that all see each other would take long
+        return dict.fromkeys(("places", "dark", "on", "calls", "push", "felt", "numbered"), 0.0) | {"leak": leak}
     found = []
     for method in (lambda D, size: D, fn):
         calls[0] = 0
@@ -846,31 +861,41 @@ def call_placed(fn, pattern, seed):
         places = torch.nn.functional.one_hot(place, 9).reshape(SETS, SIZE, 9).amax(1).sum(1).double().mean()
         found.append((places, ground.double().mean(), on, calls[0] / len(x), end))
     plain, own = found
-    pair = [fn(D, SIZE)(torch.cat([x[:SIZE], s * x[SIZE : 2 * SIZE]]), sigmas[2])[:SIZE] for s in (1, -1)]
     return {
         "places": own[0] - plain[0],
         "dark": own[1] - plain[1],
         "on": own[2],
         "calls": own[3],
         "push": (own[4] - plain[4]).abs().max(),
-        "leak": (pair[0] - pair[1]).abs().max(),
+        "leak": leak,
+        "felt": felt,
+        "numbered": numbered,
     }
 
 
 def accept_placed(answer, inputs):
-    """Budget, that something repels within each set alone, then samples on modes, the ground's law, and places."""
+    """Sets alone, budget, that all in a set repel, then samples on modes, the ground's law, and places."""
+    if answer["leak"] > 1e-6:
+        return LEAK
     if answer["calls"] > LEVELS + 1e-9:
         return OVER
     if answer["push"] < 1e-6:
         return NOTHING
-    if answer["leak"] > 1e-6:
-        return LEAK
+    if answer["numbered"] > 1e-3:
+        return NUMBERED
+    if answer["felt"] == 0:
+        return APART
+    found = {
+        "share on a mode": answer["on"],
+        "more places": answer["places"],
+        "larger share of dark": answer["dark"],
+    }
     if answer["on"] < 0.9:
-        return TORN
+        return TORN, found
     if abs(answer["dark"]) > 0.05:
-        return GROUND
-    if answer["places"] < 0.2:
-        return TOO_FEW
+        return GROUND, found
+    if answer["places"] < 0.4:
+        return TOO_FEW, found
     return None
 
 
@@ -900,6 +925,22 @@ def all_sets_at_once(D, size):
     return guided(D, Above(2.0, Repulsion(1.0, features=rule_of_thirds, on="x0")), relative=0.25)
 
 
+def own_cells(D, size):
+    """Pulls each particle to a cell of its own, whatever the others do."""
+
+    def denoiser(x, sigma):
+        cells = torch.nn.functional.one_hot(torch.arange(len(x)) % size % 9, 9).reshape(-1, 3, 3)
+        x0 = D(x, sigma)
+        x0[:, 0] = x0[:, 0] + (sigma > 2) * cells
+        return x0
+
+    return denoiser
+
+
+def half_a_group(D, size):
+    return guided(D, Groups(size // 2, Above(2.0, Repulsion(1.0, features=rule_of_thirds, on="x0"))), relative=0.25)
+
+
 def too_weak(D, size):
     return guided(D, Groups(size, Above(2.0, Repulsion(1.0, features=rule_of_thirds, on="x0"))), relative=0.002)
 
@@ -923,6 +964,8 @@ PLACED = Exercise(
         Wrong(by_latents, GROUND),
         Wrong(too_long, TORN),
         Wrong(all_sets_at_once, LEAK),
+        Wrong(own_cells, NUMBERED),
+        Wrong(half_a_group, APART),
         Wrong(too_weak, TOO_FEW),
     ],
     needs=(

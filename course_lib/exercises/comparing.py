@@ -21,8 +21,8 @@ _KINDS = {"b": "true or false", "i": "whole numbers", "u": "whole numbers", "f":
 
 @dataclass(frozen=True)
 class Verdict:
-    """status: "passed", "not attempted" or "wrong"; the sentence; which anticipated wrong answer it is, if any; and for
-    plain wrong numbers the lines (label, text) with input, got and expected."""
+    """status: "passed", "not attempted" or "wrong"; the sentence; which anticipated wrong answer it is, if any; and
+    lines (label, text): input, got and expected of plain wrong numbers, or what an experiment has measured."""
 
     status: str
     sentence: str = ""
@@ -149,13 +149,15 @@ def _precision(answer: Answer) -> float:
 def _grade_experiment(exercise: Exercise, answers: list[Answer], seeds: list[int]) -> Verdict:
     """The verdict of `accept`, once the answer has the reference's form and is finite."""
     for answer, seed in zip(answers, seeds):
-        sentence = unusable(answer, expected(exercise, seed), exercise.tolerance)
-        if not sentence:
+        told = unusable(answer, expected(exercise, seed), exercise.tolerance)
+        if not told:
             with isolated(0):
-                sentence = exercise.accept(structured(answer), draw(exercise, seed))
-        if sentence:
+                told = exercise.accept(structured(answer), draw(exercise, seed))
+        if told:
+            sentence, measured = told if isinstance(told, tuple) else (told, {})
             wrong = [index for index, wrong in enumerate(exercise.wrong) if wrong.sentence == sentence]
-            return Verdict("wrong", sentence, wrong[0] if wrong else None)
+            lines = tuple((name, short(float(value), 3)) for name, value in measured.items())
+            return Verdict("wrong", sentence, wrong[0] if wrong else None, lines)
     return Verdict("passed")
 
 
@@ -239,9 +241,11 @@ def _wrong_form(got: Answer, due: Answer, path: str, tolerance: float) -> str:
             return (
                 f"{int(bad.sum())} of {g.size} numbers{at} in your answer {'is' if bad.sum() == 1 else 'are'} {what}."
             )
-        rough = 0.0 if types[0] == "number" else _precision(Answer({"": g}))
-        if rough and d.dtype.itemsize > g.dtype.itemsize and not close(g, d, tolerance) and close(g, d, rough):
-            return f"Right, but only in {g.dtype}: keep the dtype of the input, {d.dtype}."
+        plain = types[0] == "number"  # whose float64 may hold what was computed in float32
+        shown = g.astype(np.float32) if plain and close(g, g.astype(np.float32), 0.0) else g
+        rough = _precision(Answer({"": shown}))
+        if rough and d.dtype.itemsize > shown.dtype.itemsize and not close(g, d, tolerance) and close(g, d, rough):
+            return f"Right, but only in {shown.dtype}: keep the dtype of the input, {d.dtype}."
     return ""
 
 

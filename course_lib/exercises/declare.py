@@ -30,7 +30,8 @@ class Exercise:
 
     inputs(g: torch.Generator) -> tuple of data (tensors, numbers, strings, and lists or tuples of these): no functions.
     call(fn, *inputs) -> tensor, number, or tuple or dict of them, where the answer takes or returns functions.
-    accept(answer, inputs) -> None or the sentence, `answer` as tensors in the structure that the function returned.
+    accept(answer, inputs) -> None, the sentence, or the sentence and what was measured, {name: number}; `answer` comes
+    as tensors in the structure that the function returned.
     beside: `call` hands over what only shared memory can be, such as a module: it then runs beside the learner's code.
     properties: functions (fn, inputs) -> None or a sentence, tried after the values.
     needs: what the cell uses beyond torch and built-ins: a public name of course_lib ("ring"), or a line that binds one
