@@ -16,6 +16,7 @@ same loss at equal network calls: n = 48 for 12 iterations, 96 for 24. Whatever 
 """
 
 from itertools import product
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -34,9 +35,7 @@ FRESH = range(SWEPT.stop, SWEPT.stop + 16)
 POOL_SEED = confirmed.POOL_SEED + control.POOL
 
 
-def one(
-    sd: StableDiffusion, encode: CLIP | Embedding, rate: float, repeat: int, style: dict = control.OUTLINED
-) -> dict[str, Tensor]:
+def one(sd: StableDiffusion, encode: CLIP | Embedding, rate: float, repeat: int, style: dict) -> dict[str, Tensor]:
     """A repeat -> latents as drawn and at the lowest loss after 12 and 24 iterations (3, N, ..), losses (T, N)."""
     recipe = control.RECIPES["ours"]._replace(rates=(rate,) * AFTER[-1])
     start, loss = seeds_of(repeat, sd.shape)[:SEEDS], control.loss_of(recipe, sd, encode, repeat, style)
@@ -44,6 +43,12 @@ def one(
     rows = torch.arange(SEEDS)
     best = [latents[found.history[:after].argmin(0), rows] for after in AFTER]
     return {"latents": torch.stack([latents[0], *best]).half(), "loss": found.history}
+
+
+def runs(folder: Path, name: str, sd: StableDiffusion, encode, rate: float, repeats: range, style: dict) -> dict:
+    """All repeats of a setting -> latents (repeats, 3, N, ..), losses (repeats, T, N)."""
+    made = [kept(folder, f"{name}-{n}", one, sd, encode, rate, n, style) for n in repeats]
+    return {key: torch.stack([each[key] for each in made]) for key in ("latents", "loss")}
 
 
 def hits(readings: dict[str, Tensor], floors: dict[str, Tensor]) -> Tensor:
@@ -68,12 +73,10 @@ def main() -> None:
     with torch.no_grad():
         real = kept(folder, "real", control.read, sd, control.real(sd))
     floors = {key: real[key].double().quantile(0.05) for key in ("overlap", "hollow")}
-
-    def repeats(name: str, encoder: str, rate: float, numbers: range, style: dict = control.OUTLINED) -> dict:
-        made = [kept(folder, f"{name}-{n}", one, sd, encoders[encoder], rate, n, style) for n in numbers]
-        return {key: torch.stack([each[key] for each in made]) for key in ("latents", "loss")}
-
-    made = [[repeats(f"{name}-{rate}", name, rate, SWEPT) for rate in RATES] for name in ENCODERS]
+    made = [
+        [runs(folder, f"{name}-{rate}", sd, encoders[name], rate, SWEPT, control.OUTLINED) for rate in RATES]
+        for name in ENCODERS
+    ]
     latents, losses = (torch.stack([torch.stack([r[key] for r in e]) for e in made]) for key in ("latents", "loss"))
     with torch.no_grad():
         swept = kept(folder, "swept-read", control.read, sd, latents)
@@ -82,7 +85,7 @@ def main() -> None:
     best = leader(excess)
     results = {f"swept_{key}": value for key, value in swept.items()} | {"swept_loss": losses, "leader": best}
     for arm, style in (("leader", control.OUTLINED), ("wrong", control.OTHERS)):
-        found = repeats(arm, ENCODERS[best[0]], RATES[best[1]], FRESH, style)
+        found = runs(folder, arm, sd, encoders[ENCODERS[best[0]]], RATES[best[1]], FRESH, style)
         with torch.no_grad():
             read = kept(folder, f"{arm}-read", control.read, sd, found["latents"])
         results |= {f"{arm}_{key}": value for key, value in read.items()} | {f"{arm}_loss": found["loss"]}
