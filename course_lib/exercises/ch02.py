@@ -529,7 +529,11 @@ COSTLY = "More than 10 levels are guided: leave out the low ones, where the part
 
 def accept_choose(answer, inputs):
     """Share in the right mode, share of it that is unmistakable, and the price."""
-    found = {"share in the mode": answer["share"], "unmistakable": answer["clear"], "levels": answer["used"]}
+    found = {
+        "share in the mode, .4 due": answer["share"],
+        "unmistakable, .95 due": answer["clear"],
+        "levels, at most 10": answer["used"],
+    }
     if answer["share"] < 0.4:
         return (ONLY_HIGH if answer["low"] >= 0.5 else LOST), found
     if answer["clear"] < 0.95:

@@ -154,11 +154,22 @@ def nearest_sample(x, centres, radius):
     return len(distance.argmin(0).unique()), int(near.sum()), near.double().mean().item()
 
 
+def any_centre(x, centres, radius):
+    nearest, _, share = three_numbers(x, centres, radius)
+    return nearest, int((torch.cdist(x, centres) <= radius).any(0).sum()), share
+
+
+def twice_near(x, centres, radius):
+    nearest, within, _ = three_numbers(x, centres, radius)
+    return nearest, within, float((torch.cdist(x, centres) <= radius).sum() / len(x))
+
+
 def points_and_centres(g):
     """Points on some of seven or more centres and beside others, so that the three numbers always differ.
 
-    A point beside its centre is beyond the radius, and within it where the radius is not squared. The numbers of modes
-    and of points, and the scale of everything, are drawn.
+    A point beside its centre is beyond the radius, and within it where the radius is not squared; another is within the
+    radius of two centres. They lie in a plane of three dimensions. The numbers of modes and of points, and the scale of
+    everything, are drawn.
     """
     M, scale = whole(g, 7, 9), 1.1 * 0.15 ** real(g, 0, 1)
     angle = 2 * torch.pi * torch.arange(M, dtype=torch.float64) / M
@@ -169,8 +180,10 @@ def points_and_centres(g):
     turn = 2 * torch.pi * torch.rand(len(away), generator=g, dtype=torch.float64)
     direction = torch.stack([turn.cos(), turn.sin()], 1)
     direction[len(on) :] = centres[beside]  # outwards, away from the other centres
-    x = scale * (centres[on + beside] + away[:, None] * direction)
-    return x[torch.randperm(len(x), generator=g)], scale * centres, scale * real(g, 0.27, 0.37)
+    x = torch.cat([centres[on + beside] + away[:, None] * direction, 1.1 * centres[6:7]])
+    centres = torch.cat([centres, 1.3 * centres[6:7]])
+    plane = scale * torch.linalg.qr(normal(g, 3, 3))[0][:2]
+    return x[torch.randperm(len(x), generator=g)] @ plane, centres @ plane, scale * real(g, 0.27, 0.37)
 
 
 THREE = Exercise(
@@ -193,6 +206,8 @@ THREE = Exercise(
         Wrong(swapped, "Your first two numbers are swapped: all modes hit come first, those within the radius second."),
         Wrong(share_first, "Your order is wrong: modes hit, modes hit within the radius, share on a mode."),
         Wrong(counts_near, "Your third number counts samples: divide it by N for the share on a mode."),
+        Wrong(any_centre, "You count every centre within the radius of a sample: only its nearest centre is hit."),
+        Wrong(twice_near, "A sample within the radius of two centres counts twice in your share: count it once."),
         Wrong(nearest_sample, "You took the nearest sample of each centre: take the nearest centre of each sample."),
     ],
     home="course_lib.metrics.modes:modes_hit",
@@ -207,8 +222,8 @@ def hill(p, q):
 
 
 def call_hill(fn, p):
-    """The Hill numbers of five orders, one of them the limit q = 1."""
-    return torch.stack([torch.as_tensor(fn(p, q), dtype=torch.float64) for q in (0.0, 0.5, 1.0, 2.0, 3.0)])
+    """The Hill numbers of seven orders, one of them the limit q = 1 and one near it."""
+    return torch.stack([torch.as_tensor(fn(p, q), dtype=torch.float64) for q in (0.0, 0.5, 0.97, 1.0, 2.0, 3.0, 6.0)])
 
 
 def hill_of(p, q, base=math.e, sign=1.0, exponential=True, keep_zeros=False):
@@ -282,6 +297,14 @@ HILL = Exercise(
             lambda p, q: hill_of(p, q) if q == 1 else p[p > 0].pow(q).sum(),
             "The exponent 1 / (1 - q) is missing: the sum alone is no number of modes.",
         ),
+        Wrong(
+            lambda p, q: hill_of(p, q) if q == 1 else p[p > 0].pow(q).sum() ** 1 / (1 - q),
+            "The power comes before the division: write ** (1 / (1 - q)), with brackets.",
+        ),
+        Wrong(
+            lambda p, q: 1 / hill_of(p, q) if q == 1 else hill_of(p, q),
+            "At q = 1 the sign is flipped: the entropy is minus the sum of p log p.",
+        ),
         Wrong(hill_near_one, "At q = 1 you used a q close to 1: take the limit itself, exp(entropy)."),
     ],
     home="course_lib.metrics.entropy:hill",
@@ -322,9 +345,9 @@ def squared_eigenvalues(k, q):
 
 
 def kernel_matrix(g):
-    """Gaussian kernel of 4 to 8 points, the first three of which come three times: six eigenvalues are 0."""
+    """Gaussian kernel of 5 to 9 points, two nearly the same, and three that come three times: six eigenvalues are 0."""
     x = 2 * normal(g, whole(g, 4, 8), 4)
-    x = torch.cat([x, x[:3], x[:3]])
+    x = torch.cat([x, x[:3], x[:3], x[3:4] + 1e-3])
     x = x[torch.randperm(len(x), generator=g)]
     return (torch.exp(-(x[:, None] - x).square().sum(-1) / 8),)
 
@@ -372,6 +395,15 @@ VENDI = Exercise(
         Wrong(
             lambda k, q: hill_of(torch.linalg.eigvals(k / len(k)), q),
             "eigvals returns complex numbers, which cannot be compared: use eigvalsh, since k is symmetric.",
+        ),
+        Wrong(
+            lambda k, q: hill_of((p := torch.linalg.eigvalsh(k / len(k)))[p > 1e-6], q),
+            "You leave out eigenvalues that are small and real: what rounding makes is below 1e-12.",
+        ),
+        Wrong(lambda k, q: number_of(torch.linalg.eigvalsh(k / len(k)), 1.0), "Your answer does not depend on q."),
+        Wrong(
+            lambda k, q: number_of(torch.linalg.eigvalsh(k / len(k) ** 2), q),
+            "You divided by N twice: k / N has the trace 1, so that its eigenvalues are shares.",
         ),
         Wrong(
             lambda k, q: number_of(torch.linalg.eigvalsh(k / len(k)), 2 * q),
@@ -774,7 +806,7 @@ def more_diverse(a, b):
 
 
 def call_more_diverse(fn, batches):
-    """The decision on each of the pairs, (K, 2, R, N) -> (K,)."""
+    """The decision on each of the pairs, K times (2, R, N) -> (K,)."""
     return torch.stack([torch.as_tensor(float(fn(a, b))) for a, b in batches])
 
 
@@ -814,6 +846,19 @@ def apart(pairs):
     return (hits[:, 0].mean(1) - hits[:, 1].mean(1)) / (hits.var(2).sum(1) / pairs.shape[2]).sqrt()
 
 
+def runs_of(labels):
+    return 1 + (labels.diff(dim=1) != 0).sum(1).double()
+
+
+def not_sorted(a, b):
+    first, second = metrics.mean_and_error(runs_of(a)), metrics.mean_and_error(runs_of(b))
+    return decided(first.mean - second.mean, math.hypot(first.error, second.error))
+
+
+def fixed_gap(a, b):
+    return decided((modes_per_batch(a) - modes_per_batch(b)).mean(), 1.5, 1.0)
+
+
 def with_one(a, b):
     return decided(apart(torch.stack([a, b])[None])[0], 1.0, 1.0)
 
@@ -845,7 +890,7 @@ def pooled(a, b):
     return (first > second) - (first < second)
 
 
-EQUAL, NEAR, PLAIN, TRAP = 24, 5, 8, 8
+EQUAL, NEAR, PLAIN, TRAP, FINE, MANY = 24, 5, 8, 8, 8, 600
 ALWAYS = "You always name a winner: of two equal samplers one is ahead by chance, so compare with 3 standard errors."
 SMALL = "You name winners among equal samplers: your error is too small, since batches are the repeats, not samples."
 ONE = "You ask for one standard error of the difference: chance exceeds it in a third of the cases, so ask for three."
@@ -854,12 +899,16 @@ CHANCE = "You name winners among equal samplers: compare with three standard err
 FLIPPED = "Your winner is the less diverse sampler: return 1 when a hits more modes."
 NEVER = "You never name a winner: divide the spread by the root of the number of batches."
 POOLED = "You pooled the batches: count the modes within each batch, since that is what one user sees."
+RUNS = "You count where neighbouring labels differ: sort a batch first, for its order means nothing."
+LARGE = (
+    "You miss small differences that many batches make certain: errors shrink with the root of the number of batches."
+)
 
 
 def diagnosis(answer, pairs):
     """Which threshold, in standard errors, gives these decisions, which name too many winners."""
-    z = apart(pairs)
-    as_repeats = 3 / pairs.shape[3] ** 0.5  # the error of R N particles in place of R batches
+    z = torch.cat([apart(pair[None]) for pair in pairs])
+    as_repeats = 3 / pairs[0].shape[2] ** 0.5  # the error of R N particles in place of R batches
     for sentence, times in ((ALWAYS, 0.0), (ONE, 1.0), (TWO, 2.0), (TWO, 1.96), (SMALL, as_repeats)):
         if (answer == torch.where(z.abs() > times, z.sign(), 0.0)).all():
             return sentence
@@ -867,8 +916,8 @@ def diagnosis(answer, pairs):
 
 
 def accept_decisions(answer, inputs):
-    """The pairs come in three kinds: equal samplers, plainly different ones, and traps for those who pool."""
-    equal, plain, trap = answer[:EQUAL], answer[EQUAL:-TRAP], answer[-TRAP:]
+    """Equal samplers, plainly different ones, traps for those who pool, and small differences over many batches."""
+    equal, plain, trap, fine = answer.split([EQUAL, PLAIN, TRAP, FINE])
     if not all(value in (-1, 0, 1) for value in answer.tolist()):
         return "Return 1, -1 or 0."
     due = torch.ones(PLAIN)
@@ -881,33 +930,42 @@ def accept_decisions(answer, inputs):
     if right < PLAIN / 2:
         return NEVER
     if (equal != 0).sum() > 2:
-        return diagnosis(answer, inputs[0])
+        ran = torch.tensor([not_sorted(*pair) for pair in inputs[0]])
+        return RUNS if (answer == ran).all() else diagnosis(answer, inputs[0])
+    if (fine == due).sum() < FINE - 2:
+        return LARGE
     if right + (trap == due).sum() < PLAIN + TRAP - 3:
         return "You miss differences of many standard errors."
     return None
 
 
 def equal_pairs(g, R, N):
-    """EQUAL pairs of equal samplers, NEAR of them such that chance has put them about 2.4 standard errors apart."""
+    """EQUAL pairs of equal samplers, NEAR of them such that chance has put them about 2.4 standard errors apart.
+
+    In the last eight the labels of the second sampler's batches come in order, which means nothing.
+    """
     pairs = torch.randint(20, (400, 2, R, N), generator=g)
     order = (apart(pairs).abs() - 2.4).abs().argsort()
-    return list(pairs[torch.cat([order[:NEAR], order[NEAR:][torch.randperm(400 - NEAR, generator=g)[: EQUAL - NEAR]]])])
+    pairs = pairs[torch.cat([order[:NEAR], order[NEAR:][torch.randperm(400 - NEAR, generator=g)[: EQUAL - NEAR]]])]
+    pairs[-8:, 1] = pairs[-8:, 1].sort(-1).values
+    return list(pairs)
 
 
 def pairs_of_samplers(g, R=20, N=20):
-    """Batches of labels of 20 modes, (K, 2, R, N): EQUAL, PLAIN and TRAP pairs; every second one is swapped."""
+    """Batches of labels of 20 modes, K times (2, R, N): EQUAL, PLAIN, TRAP and FINE pairs; every second is swapped."""
 
-    def drawn(weights):
+    def drawn(weights, R=R):
         return torch.multinomial(torch.tensor(weights), R * N, replacement=True, generator=g).reshape(R, N)
 
     def spread_out():  # sixteen modes of twenty, all in each batch, and four of them twice
         return torch.stack([torch.randperm(16, generator=g)[torch.arange(N) % 16] for _ in range(R)])
 
-    even, uneven = [1.0] * 20, [32.0, 8.0] + [1.0] * 18
+    even, uneven, nearly = [1.0] * 20, [32.0, 8.0] + [1.0] * 18, [3.0, 3.0] + [1.0] * 18
     pairs = [tuple(pair) for pair in equal_pairs(g, R, N)]
     pairs += [(drawn(even), drawn(uneven)) for _ in range(PLAIN)]
     pairs += [(spread_out(), drawn(even)) for _ in range(TRAP)]
-    return (torch.stack([torch.stack(p[::-1] if i % 2 else p) for i, p in enumerate(pairs)]),)
+    pairs += [(drawn(even, MANY), drawn(nearly, MANY)) for _ in range(FINE)]
+    return ([torch.stack(p[::-1] if i % 2 else p) for i, p in enumerate(pairs)],)
 
 
 DECIDE = Exercise(
@@ -931,6 +989,8 @@ DECIDE = Exercise(
         Wrong(flipped, FLIPPED),
         Wrong(spread_as_error, NEVER),
         Wrong(pooled, POOLED),
+        Wrong(not_sorted, RUNS),
+        Wrong(fixed_gap, LARGE),
     ],
     needs=("mean_and_error",),
     home="course_lib.metrics.bootstrap:mean_and_error",

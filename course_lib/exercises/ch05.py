@@ -535,7 +535,7 @@ def accept_penalty(answer, inputs):
         return UPHILL
     if correlation > 0.75 and cosine > 0.7:
         return None
-    found = {"correlation of values": correlation, "mean cosine of gradients": cosine}
+    found = {"correlation of values, .75 due": correlation, "cosine of gradients, .7 due": cosine}
     if correlation > 0.75:
         return NEAR, found
     return (FLAT if cosine < 0.24 else WIDE), found

@@ -4,11 +4,11 @@ import torch
 
 from course_lib import denoisers, seeds, seedselect
 from course_lib.denoisers import ring
-from course_lib.exercises.calls import trainable
+from course_lib.exercises.calls import call_trained, trainable
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import real, whole
 from course_lib.metrics import on_mode
-from course_lib.samplers import geometric, trajectory
+from course_lib.samplers import geometric
 
 # 6.1 the stretch of the map
 
@@ -38,11 +38,8 @@ def call_stretch(fn, z, weight):
     weights = torch.tensor([weight] + 4 * [(1 - weight) / 4])
     D, sigmas = ring(5, radius=3.0, s=0.3, weights=weights), geometric(6.0, 0.3, 8)
 
-    def run(z):
-        x = sigmas[0] * z
-        for state in trajectory(D, x, sigmas):
-            x = state.x
-        return x
+    def run(z):  # with checkpoints, as the chapter's
+        return seedselect.sampler(D, sigmas, lambda z: sigmas[0] * z)(z)
 
     return fn(run, z)
 
@@ -127,6 +124,8 @@ LENGTH = Exercise(
     equation="(6.5)",
     name="length_nll",
     reference=length_nll,
+    call=call_trained,
+    beside=True,
     inputs=lambda g: (real(g, 0.5, 1.5) * torch.randn(whole(g, 2, 4), whole(g, 2, 3), 3, 2, generator=g),),
     right=[length_nll_by_norm, length_nll_by_loop],
     wrong=[
@@ -246,6 +245,7 @@ LOSS = Exercise(
     ),
     call=call_centroid_loss,
     beside=True,
+    tolerance=1e-6,
     right=[centroid_loss_by_norm, centroid_loss_by_loop],
     wrong=[
         Wrong(
@@ -285,7 +285,7 @@ def plain_adam(z, lr):
     return torch.optim.Adam(z, lr=lr)
 
 
-def loop(optimiser=plain_adam, clear=True, late=False, keep="each", spare=0, mean=False):
+def loop(optimiser=plain_adam, clear=True, late=False, keep="each", spare=0, mean=False, again=False):
     """A learner's loop, with a mistake where an argument says so."""
 
     def choose(run, z, loss, iterations, lr):
@@ -294,6 +294,8 @@ def loop(optimiser=plain_adam, clear=True, late=False, keep="each", spare=0, mea
         best, low = z.detach().clone(), torch.full((len(z),), torch.inf)
         for _ in range(iterations - spare):
             values = loss(run(z))
+            if again:
+                loss(run(z))
             if clear:
                 adam.zero_grad()
             (values.mean() if mean else values.sum()).backward()
@@ -333,8 +335,14 @@ def call_choose_seed(fn, z, iterations, lr, a):
     def run(z):
         return a * z + torch.sin(z)
 
-    target = run(z[:1] + 0.04)
-    return fn(run, z, lambda x: 1e-6 * (x - target).square().sum(1).clamp(min=1e-24).sqrt(), iterations, lr)
+    target, asked = run(z[:1] + 0.04), [0]
+
+    def loss(x):
+        asked[0] += 1
+        return 1e-6 * (x - target).square().sum(1).clamp(min=1e-24).sqrt()
+
+    found = fn(run, z, loss, iterations, lr)
+    return {"seeds": found, "losses": asked[0]} if isinstance(found, torch.Tensor) else found
 
 
 def no_gradient_left(fn, inputs):
@@ -396,6 +404,10 @@ CHOOSE = Exercise(
             "You averaged the losses: each seed's gradient then shrinks with the number of seeds; sum them.",
         ),
         Wrong(loop(spare=1), "One iteration is missing: the loss is computed `iterations` times, first at z itself."),
+        Wrong(loop(spare=-1), "One iteration is too many: the loss is computed `iterations` times, first at z itself."),
+        Wrong(
+            loop(again=True), "You compute the loss twice in each iteration: keep its values, since runs cost."
+        ),
     ],
     home="course_lib.seedselect:seedselect",
 )
@@ -441,8 +453,10 @@ CONTRAST = Exercise(
     inputs=lambda g: (
         torch.randn(whole(g, 6, 8), 3, generator=g),
         torch.randn(whole(g, 3, 5), 3, generator=g),
-        whole(g, 0, 2),
+        whole(g, 1, 2),
     ),
+    call=call_trained,
+    beside=True,
     right=[contrastive_by_sum, contrastive_by_entropy],
     wrong=[
         Wrong(
@@ -464,6 +478,14 @@ CONTRAST = Exercise(
         Wrong(
             lambda v, centroids, own: -(-far(v, centroids)).log_softmax(0)[:, own],
             "Your softmax runs over the samples: the probabilities of one sample sum to one over the classes.",
+        ),
+        Wrong(
+            lambda v, centroids, own: (-far(v, centroids)).softmax(1)[:, own],
+            "You return the probability itself: the loss is minus its logarithm.",
+        ),
+        Wrong(
+            lambda v, centroids, own: contrastive_by_sum(v, centroids, 0),
+            "You take class 0 for the own one: `own` says which it is.",
         ),
         Wrong(without_own, "The own class is missing in the sum: it is one of the classes."),
         Wrong(
@@ -513,13 +535,21 @@ COMBINE = Exercise(
     reference=combine,
     inputs=lambda g: (
         torch.randn(K := whole(g, 3, 5), 4, 3, generator=g),
-        0.3 + 1.5 * torch.rand(K, generator=g),
+        (0.3 + 1.5 * torch.rand(K, generator=g)) * torch.tensor([1.0] * (K - 1) + [-0.3]),
     ),
     right=[combine_by_loop, combine_by_matrix],
     wrong=[
         Wrong(
             lambda z, weights: added(z, weights) / weights.sum(),
             "That is the weighted mean, which is too short: work out its variance.",
+        ),
+        Wrong(
+            lambda z, weights: added(z, weights) / weights.sum().sqrt(),
+            "You divided by the root of the sum of the weights: the variance is the sum of their squares.",
+        ),
+        Wrong(
+            lambda z, weights: combine_by_matrix(z, weights.abs()),
+            "You took the sign off the weights: a negative weight turns its seed round.",
         ),
         Wrong(
             lambda z, weights: z.mean(0),
@@ -613,7 +643,8 @@ def call_find(fn, quarter, seed):
     there = near(x)
     arrived = x[there]
     spread = (arrived - arrived.mean(0)).norm(dim=1).median() / s if len(arrived) > 2 else torch.tensor(0.0)
-    different = len(found.unique(dim=0)) / n
+    apart = torch.cdist(found, found, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(torch.inf)
+    different = (apart.min(1).values > 1e-5).double().mean().item()
     return {"success": there.double().mean(), "spread": spread, "used": used, "different": different}
 
 
@@ -633,7 +664,7 @@ def accept_find(answer, inputs):
         return OVER_BUDGET
     if answer["different"] < 0.9:
         return COPIES
-    found = {"share that arrive": answer["success"], "spread": answer["spread"]}
+    found = {"arrive, .75 due": answer["success"], "spread in s, .65 due": answer["spread"]}
     if answer["success"] < 0.2:
         return BY_LUCK, found
     if answer["success"] < DUE_SUCCESS:

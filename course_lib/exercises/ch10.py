@@ -886,9 +886,9 @@ def accept_placed(answer, inputs):
     if answer["felt"] == 0:
         return APART
     found = {
-        "share on a mode": answer["on"],
-        "more places": answer["places"],
-        "larger share of dark": answer["dark"],
+        "share on a mode, .9 due": answer["on"],
+        "more places, .4 due": answer["places"],
+        "dark grounds, within .05 of 0": answer["dark"],
     }
     if answer["on"] < 0.9:
         return TORN, found

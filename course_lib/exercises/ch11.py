@@ -643,7 +643,7 @@ def accept_hand_out(answer, inputs):
     """Budget, then purity, then number."""
     if answer["used"] > RUNS + 1e-6:
         return OVER
-    found = {"right, of what you hand out": answer["right"], "right, of all seeds": answer["share"]}
+    found = {"right of those handed out, .95 due": answer["right"], "right of all seeds, .17 due": answer["share"]}
     if answer["right"] < PURE:
         return FEW if answer["share"] == 0 and answer["different"] == 0 else (FOOLED, found)
     if answer["different"] < 0.99:

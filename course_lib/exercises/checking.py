@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from course_lib.exercises import registry
 from course_lib.exercises.answers import run
-from course_lib.exercises.comparing import Verdict, answer_of, draw, grade, number
+from course_lib.exercises.comparing import Verdict, answer_of, chance, draw, grade
 from course_lib.exercises.declare import Exercise
 
 _last: dict[str, tuple[Callable, Verdict]] = {}  # the last function checked for each id, and what was said
@@ -90,7 +90,7 @@ def broken_property(exercise: Exercise, fn: Callable, holds: Callable, seed: int
         said.append(holds(fn, inputs) or "")
         return 0
 
-    answer = run(tried, draw(exercise, seed), seed=number(exercise, seed))
+    answer = run(tried, draw(exercise, seed), seed=chance(exercise, seed))
     return said[0] if said else f"On a special case your code raised {answer.detail or answer.problem}."
 
 

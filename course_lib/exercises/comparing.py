@@ -40,6 +40,11 @@ def number(exercise: Exercise, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{exercise.id} {seed}".encode()).digest()[:7], "big")
 
 
+def chance(exercise: Exercise, seed: int) -> int:
+    """The seed of the global generators while a function answers a draw: its noise is not that of the inputs."""
+    return number(exercise, seed) + 1
+
+
 def draw(exercise: Exercise, seed: int) -> tuple:
     """The inputs of one draw, the same whatever the default dtype; raises TypeError where they are no tuple of data."""
     return copied(_drawn(exercise, seed))
@@ -56,7 +61,7 @@ def _drawn(exercise: Exercise, seed: int) -> tuple:
 
 def answer_of(exercise: Exercise, fn, seed: int) -> Answer:
     """A function's answer on one draw."""
-    return run(fn, draw(exercise, seed), exercise.call, number(exercise, seed))
+    return run(fn, draw(exercise, seed), exercise.call, chance(exercise, seed))
 
 
 @lru_cache(maxsize=2048)
@@ -273,7 +278,7 @@ def _shown(exercise: Exercise, answer: Answer, seed: int) -> tuple[tuple[str, st
 
 def _farthest(mine: np.ndarray, theirs: np.ndarray) -> int:
     """Where two arrays differ most, counted through; 0 where they cannot be subtracted."""
-    if mine.shape != theirs.shape or mine.dtype.kind not in "fiu" or not mine.size:
+    if mine.shape != theirs.shape or mine.dtype.kind not in "fiub" or not mine.size:
         return 0
     return int(np.abs(np.subtract(mine, theirs, dtype=np.float64)).argmax())
 

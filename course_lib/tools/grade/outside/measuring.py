@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from course_lib.exercises.checking import broken_property
-from course_lib.exercises.comparing import answer_of, number
+from course_lib.exercises.comparing import answer_of, chance
 from course_lib.exercises.declare import Exercise
 from course_lib.tools.grade.inside.peer import Closed
 from course_lib.tools.grade.inside.records import encode, packed
@@ -80,7 +80,7 @@ def asked(exercise: Exercise, seeds: Sequence[int], server: Server, fn) -> Itera
 
     def begin(seed: int) -> bool:
         with contextlib.suppress(Closed):
-            server.ask(do="begin", seed=number(exercise, seed))
+            server.ask(do="begin", seed=chance(exercise, seed))
         return not server.ended
 
     for seed in seeds if exercise.outside else ():

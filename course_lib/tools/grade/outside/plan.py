@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from course_lib.exercises import registry
-from course_lib.exercises.comparing import answer_of, draw, grade, number
+from course_lib.exercises.comparing import answer_of, chance, draw, grade
 from course_lib.exercises.declare import Exercise
 from course_lib.exercises.portable import call_source, prelude
 from course_lib.tools.environment import Problem
@@ -105,6 +105,6 @@ def told(exercise: Exercise, seeds: Sequence[int]) -> dict:
         "modules": modules(exercise),
         "prelude": prelude(exercise),
         "call": call,
-        "draws": [] if exercise.outside else [(number(exercise, seed), draw(exercise, seed)) for seed in seeds],
+        "draws": [] if exercise.outside else [(chance(exercise, seed), draw(exercise, seed)) for seed in seeds],
         "asked": measured_outside(exercise),
     }
