@@ -1,4 +1,9 @@
-"""SeedSelect: gradients through the sampler choose a seed, and nothing else of the model changes."""
+"""SeedSelect: gradients through the sampler choose a seed, and nothing else of the model changes.
+
+Of the two halves float16 is the one to take, as `StableDiffusion.load` does on a GPU: on `tiny`, 12 steps at weight 3,
+the gradients of eight seeds have cosines of .998 and more to those of float32. With bfloat16's three digits most have
+.99 and more, but a seed at the border of two outcomes may be turned round (-.99 was seen), whatever the arrangement.
+"""
 
 import math
 from collections.abc import Callable, Sequence
