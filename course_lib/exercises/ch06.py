@@ -405,9 +405,7 @@ CHOOSE = Exercise(
         ),
         Wrong(loop(spare=1), "One iteration is missing: the loss is computed `iterations` times, first at z itself."),
         Wrong(loop(spare=-1), "One iteration is too many: the loss is computed `iterations` times, first at z itself."),
-        Wrong(
-            loop(again=True), "You compute the loss twice in each iteration: keep its values, since runs cost."
-        ),
+        Wrong(loop(again=True), "You compute the loss twice in each iteration: keep its values, since runs cost."),
     ],
     home="course_lib.seedselect:seedselect",
 )

@@ -822,6 +822,21 @@ def placed(D, size):
     return guided(D, Groups(size, Above(2.0, Repulsion(1.0, features=rule_of_thirds, on="x0"))), relative=0.25)
 
 
+def feeling(pushed, one, two, sigmas):
+    """What another set changes in a set, what its last particle changes in the others, and what their order changes."""
+    alone = one * torch.tensor([1.0] * (SIZE - 1) + [-1.0]).reshape(-1, 1, 1, 1)  # the last of them is another
+    leak, felt, numbered = 0.0, 0.0, 0.0
+    for sigma in sigmas[:-1]:
+        both, other, turned, changed = (
+            pushed(torch.cat([first, second]), sigma)[:SIZE]
+            for first, second in ((one, two), (one, -two), (one.flip(0), two), (alone, two))
+        )
+        leak = max(leak, (both - other).abs().max().item())
+        numbered = max(numbered, (both - turned.flip(0)).abs().max().item())
+        felt = max(felt, (both - changed)[:-1].flatten(1).abs().amax(1).min().item())
+    return leak, felt, numbered
+
+
 def call_placed(fn, pattern, seed):
     """400 sets of eight maps, a spot at one of nine places on a light or, rarely, dark ground: gains on plain sets.
 
@@ -838,17 +853,7 @@ def call_placed(fn, pattern, seed):
 
     g, sigmas = torch.Generator().manual_seed(seed), geometric(8.0, 0.1, LEVELS)
     x = sigmas[0] * torch.randn(SETS * SIZE, 2, 3, 3, generator=g)
-    pushed, one, two = fn(D, SIZE), x[:SIZE], x[SIZE : 2 * SIZE]
-    alone = one * torch.tensor([1.0] * (SIZE - 1) + [-1.0]).reshape(-1, 1, 1, 1)  # the last of them is another
-    leak, felt, numbered = 0.0, 0.0, 0.0
-    for sigma in sigmas[:-1]:
-        both, other, turned, changed = (
-            pushed(torch.cat([first, second]), sigma)[:SIZE]
-            for first, second in ((one, two), (one, -two), (one.flip(0), two), (alone, two))
-        )
-        leak = max(leak, (both - other).abs().max().item())
-        numbered = max(numbered, (both - turned.flip(0)).abs().max().item())
-        felt = max(felt, (both - changed)[:-1].flatten(1).abs().amax(1).min().item())
+    leak, felt, numbered = feeling(fn(D, SIZE), x[:SIZE], x[SIZE : 2 * SIZE], sigmas)
     if leak > 1e-6:  # 400 sets that all see each other would take long
         return dict.fromkeys(("places", "dark", "on", "calls", "push", "felt", "numbered"), 0.0) | {"leak": leak}
     found = []
