@@ -817,3 +817,31 @@ def test_a_question_that_does_not_fit_is_refused_in_a_sentence(sentence):
     """Each answer has a feedback, at least one is correct."""
     with pytest.raises(ValueError, match=f"^Question 'Why': {sentence}"):
         Question("Why", QUESTIONS[sentence])
+
+
+def test_a_number_that_was_computed_in_float32_is_told_so(use, capsys):
+    """As a tensor in float32 is, and not that its values are wrong."""
+    mean = lambda x, a, h: x.square().mean().item()  # noqa: E731
+    use(declared(reference=mean, name="mean"))
+    by_hand = lambda x, a, h: x.float().square().mean().item()  # noqa: E731
+    assert said(capsys, by_hand) == not_yet("Right, but only in float32: keep the dtype of the input, float64.")
+    off = lambda x, a, h: mean(x, a, h) * (1 + 3e-6)  # noqa: E731
+    assert said(capsys, off).startswith(not_yet("The values are not those of (4.4)."))
+
+
+def test_an_experiment_tells_what_it_has_measured(use, capsys):
+    def accept(answer, inputs):
+        spread = answer.std()
+        return ("Your particles are too close.", {"spread, .9 due": spread}) if spread < 0.9 else None
+
+    use(declared(accept=accept, reference=lambda x, a, h: x / x.std(), right=[lambda x, a, h: x / x.std()]))
+    told = said(capsys, lambda x, a, h: 0.25 * x / x.std()).splitlines()
+    assert told[0] == not_yet("Your particles are too close.")
+    assert told[1].split() == ["spread,", ".9", "due", "0.25"]
+
+
+def test_noise_that_an_answer_draws_is_not_the_input_s():
+    """The generator of the inputs has another seed than the global one while an answer runs."""
+    exercise = declared(inputs=lambda g: (torch.randn(4, 2, generator=g), 1.0, 1.0))
+    answer = answer_of(exercise, lambda x, a, h: x - torch.randn(4, 2), 0)
+    assert np.abs(answer.arrays[""]).min() > 1e-6
