@@ -4,6 +4,7 @@ import torch
 
 from course_lib import features
 from course_lib.denoisers import GaussianMixture
+from course_lib.exercises.calls import feeling
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.features import channel_mean, rule_of_thirds
@@ -820,21 +821,6 @@ TOO_FEW = "Your groups show hardly more places than independent ones: push harde
 def placed(D, size):
     """The rule of thirds on x0, at a quarter of the score, while sigma > 2."""
     return guided(D, Groups(size, Above(2.0, Repulsion(1.0, features=rule_of_thirds, on="x0"))), relative=0.25)
-
-
-def feeling(pushed, one, two, sigmas):
-    """What another set changes in a set, what its last particle changes in the others, and what their order changes."""
-    alone = one * torch.tensor([1.0] * (SIZE - 1) + [-1.0]).reshape(-1, 1, 1, 1)  # the last of them is another
-    leak, felt, numbered = 0.0, 0.0, 0.0
-    for sigma in sigmas[:-1]:
-        both, other, turned, changed = (
-            pushed(torch.cat([first, second]), sigma)[:SIZE]
-            for first, second in ((one, two), (one, -two), (one.flip(0), two), (alone, two))
-        )
-        leak = max(leak, (both - other).abs().max().item())
-        numbered = max(numbered, (both - turned.flip(0)).abs().max().item())
-        felt = max(felt, (both - changed)[:-1].flatten(1).abs().amax(1).min().item())
-    return leak, felt, numbered
 
 
 def call_placed(fn, pattern, seed):
