@@ -35,10 +35,7 @@ def main() -> None:
     encode = default_embedding(load_network("embedding", "cpu"))
     folder, results = folder_of(__file__, sweep.__file__, control.__file__), {}
     for arm, (repeats, style) in ARMS.items():
-        found = sweep.runs(folder, arm, sd, encode, RATE, repeats, style)
-        with torch.no_grad():
-            read = kept(folder, f"{arm}-read", control.read, sd, found["latents"])
-        results |= {f"{arm}_{key}": value for key, value in read.items()} | {f"{arm}_loss": found["loss"]}
+        results |= sweep.arm_of(folder, arm, sd, encode, RATE, repeats, style)
     with torch.no_grad():
         pool = kept(folder, "pool", control.pooled, sd, clip, "ours", FRESH, POOL_SEED)
     results |= {f"pool_ours_{key}": value for key, value in pool.items()}

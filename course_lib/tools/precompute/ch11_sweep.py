@@ -51,6 +51,14 @@ def runs(folder: Path, name: str, sd: StableDiffusion, encode, rate: float, repe
     return {key: torch.stack([each[key] for each in made]) for key in ("latents", "loss")}
 
 
+def arm_of(folder: Path, arm: str, sd: StableDiffusion, encode, rate: float, repeats: range, style: dict) -> dict:
+    """A setting's repeats, read -> ARM_KEY (repeats, 3, N) and ARM_loss (repeats, T, N)."""
+    found = runs(folder, arm, sd, encode, rate, repeats, style)
+    with torch.no_grad():
+        read = kept(folder, f"{arm}-read", control.read, sd, found["latents"])
+    return {f"{arm}_{key}": value for key, value in read.items()} | {f"{arm}_loss": found["loss"]}
+
+
 def hits(readings: dict[str, Tensor], floors: dict[str, Tensor]) -> Tensor:
     """Which pictures are strict outlined stars."""
     own = control.world.SHAPES.index(control.SHAPE)
@@ -85,10 +93,7 @@ def main() -> None:
     best = leader(excess)
     results = {f"swept_{key}": value for key, value in swept.items()} | {"swept_loss": losses, "leader": best}
     for arm, style in (("leader", control.OUTLINED), ("wrong", control.OTHERS)):
-        found = runs(folder, arm, sd, encoders[ENCODERS[best[0]]], RATES[best[1]], FRESH, style)
-        with torch.no_grad():
-            read = kept(folder, f"{arm}-read", control.read, sd, found["latents"])
-        results |= {f"{arm}_{key}": value for key, value in read.items()} | {f"{arm}_loss": found["loss"]}
+        results |= arm_of(folder, arm, sd, encoders[ENCODERS[best[0]]], RATES[best[1]], FRESH, style)
     with torch.no_grad():
         pool = kept(folder, "pool", control.pooled, sd, clip, "ours", FRESH, POOL_SEED)
     results |= {f"pool_ours_{key}": value for key, value in pool.items()} | {"excess": excess}
