@@ -16,16 +16,21 @@ def wide(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def semantic(encode: Callable[[Tensor], Tensor], centroid: Tensor, distance: str = "euclidean") -> Loss:
+def semantic(
+    encode: Callable[[Tensor], Tensor],
+    centroid: Tensor,
+    distance: str = "euclidean",
+    half: torch.dtype | None = None,
+) -> Loss:
     """Distance of each sample's features to a centroid (d,), |mu_v - v| or 1 - cos (6.6), (N, *shape) -> (N,).
 
     `encode`, a decoder and an image encoder say, is checkpointed: its graph is built after the sampler's run and gone
-    before the first step is run again. In float32 or better. Source: Samuel et al. (2024) use the Euclidean distance,
-    their code the cosine.
+    before the first step is run again, in `half` where there is one (see `checkpointed`). Distances are in float32 or
+    better. Source: Samuel et al. (2024) use the Euclidean distance, their code the cosine.
     """
     if distance not in ("euclidean", "cosine"):
         raise ValueError(f"semantic: distance must be euclidean or cosine, got {distance!r}.")
-    encode, centroid = checkpointed(encode), wide(centroid)
+    encode, centroid = checkpointed(encode, half), wide(centroid)
 
     def loss(x: Tensor) -> Tensor:
         v = wide(encode(x))
@@ -41,14 +46,17 @@ def appearance(centroid: Tensor) -> Loss:
     return lambda x: (wide(x) - centroid.to(x.device)).flatten(1).square().sum(1).clamp(min=1e-24).sqrt()
 
 
-def contrastive(encode: Callable[[Tensor], Tensor], centroids: Tensor, own: int) -> Loss:
+def contrastive(
+    encode: Callable[[Tensor], Tensor], centroids: Tensor, own: int, half: torch.dtype | None = None
+) -> Loss:
     """Minus the log probability of the own class under a softmax of minus the distances (6.10), centroids (C, d).
 
-    Pulls towards one concept and away from the others. Source: Samuel et al. (2024), eq. for several classes.
+    Pulls towards one concept and away from the others. `half` is that of `checkpointed`. Source: Samuel et al. (2024),
+    eq. for several classes.
     """
     if not 0 <= own < len(centroids):
         raise ValueError(f"contrastive: own must be one of the {len(centroids)} classes, got {own}.")
-    encode, centroids = checkpointed(encode), wide(centroids)
+    encode, centroids = checkpointed(encode, half), wide(centroids)
 
     def loss(x: Tensor) -> Tensor:
         v = wide(encode(x))
@@ -74,17 +82,19 @@ def as_released(
     latents: Tensor,
     lam: float = 10.0,
     weights: Sequence[float] = (0.05, 0.25, 0.7),
+    half: torch.dtype | None = None,
 ) -> Loss:
     """lam times the semantic loss by cosine over the last steps (6.9), plus the mean squared error of latents (11.8).
 
     features (d,) and latents (*shape) are the references' means, (k, N, *shape) -> (N,). Take for `latents` references
-    with the thing in one place: the mean of others is a blur. Raises ValueError for lam < 0, or steps without a weight.
+    with the thing in one place: the mean of others is a blur. `half` is that of `checkpointed`. Raises ValueError for
+    lam < 0, or steps without a weight.
     Source: the released code of Samuel et al. (2024); the paper weighs the two by lambda and 1 - lambda, and does not
     say which lambda.
     """
     if not 0 <= lam < math.inf:
         raise ValueError(f"as_released: lam must be finite and not negative, got {lam}.")
-    meaning, latents = over_last(semantic(encode, features, "cosine"), weights), wide(latents)
+    meaning, latents = over_last(semantic(encode, features, "cosine", half), weights), wide(latents)
 
     def total(xs: Tensor) -> Tensor:
         if xs.ndim != latents.ndim + 2:

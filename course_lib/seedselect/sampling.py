@@ -6,20 +6,49 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from course_lib.denoisers import Denoiser
 from course_lib.samplers import Step, ddim, trajectory
 
 
-def checkpointed(network: Callable[..., Tensor]) -> Callable[..., Tensor]:
+class _Replayed(torch.autograd.Function):
+    """network(*inputs) as it is, and the gradient of the same in a half, for the inputs alone."""
+
+    @staticmethod
+    def forward(ctx, network: Callable[..., Tensor], half: torch.dtype, *inputs: Tensor) -> Tensor:
+        ctx.network, ctx.half, ctx.noise = network, half, torch.get_rng_state()
+        ctx.save_for_backward(*inputs)
+        return network(*inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, slope: Tensor) -> tuple[Tensor | None, ...]:
+        asked = ctx.needs_input_grad[2:]
+        inputs = [x.detach().requires_grad_(needed) for x, needed in zip(ctx.saved_tensors, asked)]
+        in_half = torch.autocast(slope.device.type, ctx.half)
+        with torch.random.fork_rng(devices=()), torch.enable_grad(), in_half:
+            torch.set_rng_state(ctx.noise)
+            out = ctx.network(*inputs)
+        found = iter(torch.autograd.grad(out, [x for x in inputs if x.requires_grad], slope.to(out)))
+        return None, None, *(next(found) if needed else None for needed in asked)
+
+
+def checkpointed(network: Callable[..., Tensor], half: torch.dtype | None = None) -> Callable[..., Tensor]:
     """The same denoiser, or encoder, whose activations are computed again in the backward pass instead of being kept.
 
     Gradients are equal bit for bit, and the memory of a run no longer grows with the network's activations times the
-    number of steps; each step costs one more forward pass. Random numbers inside must come from torch's own generator.
-    Source: Chen et al. (2016).
+    number of steps; each step costs one more forward pass. With `half`, float16 or bfloat16, what is computed again is
+    so in autocast: the output stays that of the network's own precision, the activations need up to half the memory,
+    and gradients, of the input tensors alone and once, are rounded ones at the right place. Random numbers inside must
+    come from torch's own generator. Raises ValueError for another `half`. Source: Chen et al. (2016).
     """
-    return lambda *inputs: checkpoint(network, *inputs, use_reentrant=False)
+    if half is None:
+        return lambda *inputs: checkpoint(network, *inputs, use_reentrant=False)
+    if half not in (torch.float16, torch.bfloat16):
+        raise ValueError(f"checkpointed: half must be torch.float16, torch.bfloat16 or None, got {half}.")
+    return lambda *inputs: _Replayed.apply(network, half, *inputs)
 
 
 def sampler(
@@ -28,15 +57,16 @@ def sampler(
     start: Callable[[Tensor], Tensor] | None = None,
     step: Step = ddim,
     keep: int = 1,
+    half: torch.dtype | None = None,
 ) -> Callable[[Tensor], Tensor]:
     """The map from seeds to samples z -> x (6.1), differentiable, each step checkpointed; (N, *shape) -> the same.
 
     `start` makes the first particles of a seed, sigmas[0] z if None. With keep > 1 it gives the last `keep` particles
-    of the trajectory, (keep, N, *shape), for a loss over the last steps (6.9).
+    of the trajectory, (keep, N, *shape), for a loss over the last steps (6.9). `half` is that of `checkpointed`.
     """
     if not 1 <= keep < len(sigmas):
         raise ValueError(f"sampler: keep must be between 1 and the {len(sigmas) - 1} steps, got {keep}.")
-    replayed = checkpointed(denoiser)
+    replayed = checkpointed(denoiser, half)
 
     def run(z: Tensor) -> Tensor:
         x = sigmas[0].to(z) * z if start is None else start(z)
