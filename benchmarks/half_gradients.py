@@ -17,7 +17,7 @@ from course_lib.seeds import Noise
 from course_lib.seedselect import sampler, semantic
 from course_lib.stable_diffusion import StableDiffusion
 
-SEEDS, STEPS, W, SCALE = 8, 12, 3.0, 2.0**16
+SEEDS, STEPS, W, SCALE = 8, 12, 3.0, 2.0**8
 PROMPTS = {
     "a star": {"shape": "star", "style": "outlined"},
     "a triangle star": {"shape": "triangle star"},
@@ -51,7 +51,7 @@ def looked_at(sd: StableDiffusion, kind: str, concept: dict) -> tuple[Callable[[
 
 
 def slope(sd: StableDiffusion, half: torch.dtype | None, prompt: str, kind: str) -> Tensor:
-    """The gradient of each seed's loss, (SEEDS, d), taken of the loss times 2**16 as `seedselect` does."""
+    """The gradient of each seed's loss, (SEEDS, d), taken of SCALE times the loss, which float16 needs."""
     levels = sd.levels(STEPS)
     run = sampler(sd.prompt(prompt, w=W), levels, lambda z: sd.start(z, levels), half=half)
     loss = semantic(*looked_at(sd, kind, PROMPTS[prompt]), half=half)

@@ -6,6 +6,7 @@ import torch
 
 from course_lib import guidance, seeds
 from course_lib.denoisers import GaussianMixture, ring
+from course_lib.exercises.calls import feeling
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.guidance import (
@@ -616,7 +617,7 @@ def somewhere(g):
 
 
 def call_diverse(fn, means, seed):
-    """Particles after 40 steps on a circle of 12 modes, calls for each, and what one set of 6 does to another."""
+    """Particles after 40 steps on a circle of 12 modes, calls for each, and what sets of 6 do to each other."""
     D, points = GaussianMixture(means, SPREAD), [0]
 
     def counted(x, sigma):
@@ -625,34 +626,37 @@ def call_diverse(fn, means, seed):
 
     g, levels = torch.Generator().manual_seed(seed), geometric(2 * RADIUS, 0.06, LEVELS)
     x = sample(fn(counted, MODES), 2 * RADIUS * torch.randn(SETS * MODES, 2, generator=g), levels)
-    calls, small = points[0] / len(x), fn(counted, MODES // 2)
-    one, other, third = torch.randn(3, MODES // 2, 2, generator=g)
-    push, leak = torch.zeros(()), torch.zeros(())
-    for sigma in levels[:-1:5]:  # the first set of two, beside one neighbour and beside another
-        pair = sigma * torch.cat([one, other])
-        answer, again = small(pair, sigma), small(sigma * torch.cat([one, third]), sigma)
-        push = torch.maximum(push, (answer - D(pair, sigma)).abs().max())
-        leak = torch.maximum(leak, (answer - again)[: MODES // 2].abs().max())
-    return {"x": x, "calls": calls, "push": push, "leak": leak}
+    near = torch.randn(2, MODES // 2, 2, generator=g, dtype=torch.float64) / 2  # any shield is felt there, early
+    leak, felt, numbered = feeling(fn(D, MODES // 2), *near, levels[::5])
+    plain, points[0] = sample(D, near.flatten(0, 1), levels), 0
+    pushed = sample(fn(counted, MODES), near.flatten(0, 1), levels)  # one set, since vmap calls once for all sets
+    push, calls = (pushed - plain).abs().max(), points[0] / len(pushed)
+    return {"x": x, "calls": calls, "push": push, "leak": leak, "felt": felt, "numbered": numbered}
 
 
 OVER = "You call the denoiser more than 40 times for each particle: once a level is the budget."
 NOTHING = "These are the particles of the plain denoiser: nothing in your answer repels."
 LEAK = "Your sets see each other: with size = 6 the first six particles changed when the next six did; keep sets apart."
+NUMBERED = "Two particles of a set that change places must change their answers: yours depend on a particle's number."
+APART = "Some particles of a set do not feel each other: let all `size` of them repel."
 CLOSER = "Your samples hit fewer modes than independent ones, 7.8: they attract each other, or are scattered at random."
 TORN = "Less than .95 of your samples lie on a mode: push less, or only where the score can pull back."
 TOO_FEW = "You hit fewer than 9 of the 12 modes: push harder, and scale radius and level with the spacing of the modes."
 
 
 def accept_diverse(answer, inputs):
-    """Budget first, then that something repels within each set alone, then the share on a mode, then the modes hit."""
+    """Budget, that all in a set repel and none outside it, then the share on a mode, then the modes hit."""
     centres, x = inputs[0], answer["x"]
-    if answer["calls"] > LEVELS + 1e-9:
+    if answer["calls"] > LEVELS + 1:  # vmap may try once in vain
         return OVER
     if answer["push"] < 1e-6:
         return NOTHING
     if answer["leak"] > 1e-6:
         return LEAK
+    if answer["numbered"] > 1e-3:
+        return NUMBERED
+    if answer["felt"] == 0:
+        return APART
     on = on_mode(x, centres, 3 * SPREAD)
     hit = torch.nn.functional.one_hot(nearest_mode(x, centres), MODES).bool() & on[:, None]
     modes, share = hit.view(-1, MODES, MODES).any(1).sum(1).double().mean(), on.double().mean()
@@ -674,6 +678,16 @@ def diverse_by_volume(D, size):
 def diverse_by_small_shield(D, size):
     shield = in_groups(spell(D, 1.4), size)
     return lambda x, sigma: shield(x, sigma) if sigma > 1.1 else D(x, sigma)
+
+
+def own_sectors(D, size):
+    """Pulls each particle to a direction of its own, whatever the others do."""
+
+    def denoiser(x, sigma):
+        turn = (torch.arange(len(x)) % size) * 2 * math.pi / size
+        return D(x, sigma) + (sigma > 1.2) * torch.stack([turn.cos(), turn.sin()], 1)
+
+    return denoiser
 
 
 def asks_twice(D, size):
@@ -700,6 +714,8 @@ DIVERSE = Exercise(
         Wrong(lambda D, size: in_groups(spell(D, 1.5), size), TORN),
         Wrong(asks_twice, OVER),
         Wrong(lambda D, size: switch(1.2, in_groups(spell(D, 1.5), 12), D), LEAK),
+        Wrong(own_sectors, NUMBERED),
+        Wrong(lambda D, size: switch(1.2, in_groups(spell(D, 1.5), size // 2), D), APART),
         Wrong(lambda D, size: guided(D, Groups(size, Repulsion(-3.0))), CLOSER),
     ],
     needs=("switch", "in_groups", "spell"),

@@ -87,13 +87,16 @@ def in_groups(denoiser: Denoiser, size: int) -> Denoiser:
     as `guided` does: its potentials go faster in `Groups`.
     """
     whole(size, "in_groups: size", 1)
+    at_once = True
 
     def each(x: Tensor, sigma: Tensor) -> Tensor:
+        nonlocal at_once
         sets = blocks(x, size)
         try:
-            return torch.vmap(lambda block: denoiser(block, sigma))(sets).reshape(x.shape)
+            if at_once:
+                return torch.vmap(lambda block: denoiser(block, sigma))(sets).reshape(x.shape)
         except (RuntimeError, ValueError):  # vmap cannot run this denoiser, or nothing can
-            pass
+            at_once = False
         return torch.cat([denoiser(block, sigma) for block in sets])
 
     return each
