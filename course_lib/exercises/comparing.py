@@ -15,6 +15,7 @@ import torch
 from course_lib.exercises.answers import Answer, copied, isolated, run
 from course_lib.exercises.declare import Exercise
 
+SINGLE = 100 * float(np.finfo(np.float32).eps)  # how exact float32's results can be
 SHOWN = 8  # numbers of an array that a message holds
 _KINDS = {"b": "true or false", "i": "whole numbers", "u": "whole numbers", "f": "real numbers", "c": "complex numbers"}
 
@@ -119,6 +120,7 @@ def grade(exercise: Exercise, answers: Sequence[Answer] | Answer, seeds: Sequenc
             return Verdict("wrong", wrong.sentence, index)
     answer, seed = pairs[fine.index(False)]
     sentence = unusable(answer, expected(exercise, seed), exercise.tolerance)
+    sentence = sentence or _nearly([(got, expected(exercise, seed)) for got, seed in pairs])
     if sentence:
         return Verdict("wrong", sentence)
     return Verdict("wrong", _differs(exercise), lines=_shown(exercise, answer, seed))
@@ -246,12 +248,24 @@ def _wrong_form(got: Answer, due: Answer, path: str, tolerance: float) -> str:
             return (
                 f"{int(bad.sum())} of {g.size} numbers{at} in your answer {'is' if bad.sum() == 1 else 'are'} {what}."
             )
-        plain = types[0] == "number"  # whose float64 may hold what was computed in float32
-        shown = g.astype(np.float32) if plain and close(g, g.astype(np.float32), 0.0) else g
+        shown = g.astype(np.float32) if _is_single(g) and not _is_single(d) else g  # what float64 may hold
         rough = _precision(Answer({"": shown}))
         if rough and d.dtype.itemsize > shown.dtype.itemsize and not close(g, d, tolerance) and close(g, d, rough):
             return f"Right, but only in {shown.dtype}: keep the dtype of the input, {d.dtype}."
     return ""
+
+
+def _is_single(array: np.ndarray) -> bool:
+    """Whether real numbers are exact in float32, as those are that were computed in it."""
+    return array.dtype.kind == "f" and close(array, array.astype(np.float32), 0.0)
+
+
+NEARLY = "Right in the first five digits only: do you compute in float32 somewhere, or add a small number?"
+
+
+def _nearly(pairs: list[tuple[Answer, Answer]]) -> str:
+    """The sentence for answers that differ from what is due by no more than rounding or a small number, or ""."""
+    return NEARLY if all(equal(got, due, SINGLE) for got, due in pairs) else ""
 
 
 def names(exercise: Exercise) -> list[str]:
