@@ -824,7 +824,7 @@ def test_a_number_that_was_computed_in_float32_is_told_so(use, capsys):
     mean = lambda x, a, h: x.square().mean().item()  # noqa: E731
     use(declared(reference=mean, name="mean"))
     by_hand = lambda x, a, h: x.float().square().mean().item()  # noqa: E731
-    assert said(capsys, by_hand) == not_yet("Right, but only in float32: keep the dtype of the input, float64.")
+    assert said(capsys, by_hand) == not_yet("Right, but computed in float32: keep the dtype of the input, float64.")
     off = lambda x, a, h: mean(x, a, h) * (1 + 3e-4)  # noqa: E731
     assert said(capsys, off).startswith(not_yet("The values are not those of (4.4)."))
 
@@ -841,7 +841,7 @@ def test_what_differs_by_rounding_or_a_small_number_is_told_so(change, use, caps
 def test_a_tensor_that_was_computed_in_float32_is_told_so(use, capsys):
     use(declared())
     inside = lambda x, a, h: force(x.float(), a, h).double()  # noqa: E731
-    assert said(capsys, inside) == not_yet("Right, but only in float32: keep the dtype of the input, float64.")
+    assert said(capsys, inside) == not_yet("Right, but computed in float32: keep the dtype of the input, float64.")
 
 
 def test_an_experiment_tells_what_it_has_measured(use, capsys):

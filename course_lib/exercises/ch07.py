@@ -4,6 +4,7 @@ import torch
 
 from course_lib import training
 from course_lib.denoisers import GaussianMixture
+from course_lib.exercises.calls import trainable
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.metrics import nearest_mode, on_mode
@@ -25,9 +26,30 @@ def adapted_by_row(x, W, b, A, B, alpha):
     return torch.stack([W @ row + b + (alpha / B.shape[1]) * (B @ (A @ row)) for row in x])
 
 
+def sizes(g):
+    """In, out and a rank below both, above both or between them: the rank r stands in one place of each factor."""
+    n, m, r = (whole(g, 2, 8) for _ in range(3))
+    return n, m, r if r not in (n, m) else 9
+
+
 def draw_layer(g):
-    n, m, r = whole(g, 5, 8), whole(g, 5, 8), whole(g, 2, 3)
+    n, m, r = sizes(g)
     return normal(g, 4, n), normal(g, m, n), normal(g, m), normal(g, r, n), normal(g, m, r), real(g, 4.5, 9.0)
+
+
+def factors_train(fn, inputs):
+    """An adapter is there to be trained: the answer's gradient is that of (7.1)."""
+    x, W, b, A, B, alpha = inputs
+    with torch.enable_grad():
+        A, B = A.detach().requires_grad_(), B.detach().requires_grad_()
+        out, due = fn(x, W, b, A, B, alpha), adapted_layer(x, W, b, A, B, alpha)
+        if not out.requires_grad:
+            return "No gradient flows from your answer to A and B, which are to be trained: leave out detach."
+        found = torch.autograd.grad(out.square().sum(), (A, B), allow_unused=True)
+    wanted = torch.autograd.grad(due.square().sum(), (A, B))
+    if any(f is None or not torch.allclose(f, w, rtol=1e-6) for f, w in zip(found, wanted)):
+        return "The values are right, but the gradient does not reach both A and B, which are to be trained."
+    return None
 
 
 LAYER = Exercise(
@@ -41,7 +63,9 @@ LAYER = Exercise(
     name="adapted_layer",
     reference=adapted_layer,
     inputs=draw_layer,
+    draws=24,
     right=[adapted_in_two, adapted_by_row],
+    properties=[factors_train],
     wrong=[
         Wrong(
             lambda x, W, b, A, B, alpha: x @ (W + alpha * B @ A).T + b,
@@ -66,6 +90,30 @@ LAYER = Exercise(
         Wrong(
             lambda x, W, b, A, B, alpha: x @ (W + alpha / A.shape[1] * B @ A).T + b,
             "You divided by the number of inputs: the rank r is the number of rows of A.",
+        ),
+        Wrong(
+            lambda x, W, b, A, B, alpha: x @ (W + alpha / len(B) * B @ A).T + b,
+            "You divided by the number of outputs: the rank r is the number of columns of B.",
+        ),
+        Wrong(
+            lambda x, W, b, A, B, alpha: x @ (W + alpha / min(A.shape) * B @ A).T + b,
+            "You divided by the smaller side of A: r is its number of rows, also where that is the larger side.",
+        ),
+        Wrong(
+            lambda x, W, b, A, B, alpha: x @ (W + alpha / min(B.shape) * B @ A).T + b,
+            "You divided by the smaller side of B: r is its number of columns, also where that is the larger side.",
+        ),
+        Wrong(
+            lambda x, W, b, A, B, alpha: x @ (W + alpha / torch.linalg.matrix_rank(B @ A) * B @ A).T + b,
+            "You computed the rank of a product, which is 0 for a new adapter: r is the number of rows of A.",
+        ),
+        Wrong(
+            lambda x, W, b, A, B, alpha: x @ (W - alpha / len(A) * B @ A).T + b,
+            "You subtract the adapter: (7.1) adds it.",
+        ),
+        Wrong(
+            lambda x, W, b, A, B, alpha: x @ W.T + b,
+            "That is the layer without its adapter.",
         ),
         Wrong(
             lambda x, W, b, A, B, alpha: alpha / len(A) * x @ (W + B @ A).T + b,
@@ -93,6 +141,12 @@ def added_by_einsum(A, B, alpha):
     return torch.einsum("or,ri->oi", B, A) * (alpha / A.shape[0]), sum(p.numel() for p in (A, B))
 
 
+def draw_factors(g):
+    """A and B, of which a row is 0 as all of a new adapter's B is, and alpha."""
+    n, m, r = sizes(g)
+    return normal(g, r, n), torch.cat([torch.zeros(1, r), normal(g, m, r)]), real(g, 4.5, 9.0)
+
+
 def of_rank(fn, inputs):
     """The change has the rank of the adapter and not more."""
     A, B, alpha = inputs
@@ -111,11 +165,8 @@ ADDED = Exercise(
     equation="(7.1), (7.2)",
     name="added",
     reference=added,
-    inputs=lambda g: (
-        normal(g, r := whole(g, 2, 3), n := whole(g, 6, 8)),
-        normal(g, n + whole(g, 1, 3), r),
-        real(g, 4.5, 9.0),
-    ),
+    inputs=draw_factors,
+    draws=24,
     right=[added_by_outer, added_by_einsum],
     properties=[of_rank],
     wrong=[
@@ -142,6 +193,18 @@ ADDED = Exercise(
         Wrong(
             lambda A, B, alpha: (alpha / len(A) * (B @ A).T, A.numel() + B.numel()),
             "Your change lies on its side: it has the shape of W, (out, in).",
+        ),
+        Wrong(
+            lambda A, B, alpha: (alpha / torch.linalg.matrix_rank(B @ A) * B @ A, A.numel() + B.numel()),
+            "You computed the rank of a product, which is 0 for a new adapter: r is the number of rows of A.",
+        ),
+        Wrong(
+            lambda A, B, alpha: (alpha / min(A.shape) * B @ A, A.numel() + B.numel()),
+            "You divided by the smaller side of A: r is its number of rows, also where that is the larger side.",
+        ),
+        Wrong(
+            lambda A, B, alpha: (alpha / len(A) * B @ A, int((A != 0).sum() + (B != 0).sum())),
+            "You left out the zeros, with which B begins: they are trained too, so count entries.",
         ),
         Wrong(
             lambda A, B, alpha: (alpha / len(A) * B @ A, len(A)),
@@ -172,9 +235,50 @@ def preserved_by_def(loss_of, prior_of, lam):
     return loss
 
 
-def call_preserved(fn, subject, of_class, lam, a, b):
-    """The answer's loss on a pair of batches, from two losses that differ."""
-    return fn(lambda x: a * x.square().mean(), lambda x: b * x.abs().mean(), lam)((subject, of_class))
+def call_preserved(fn, subject, of_class, others, lam, a, b):
+    """Two losses of the answer, both made before either is asked, on two pairs: values, slopes, and calls a value.
+
+    A batch is a pair of tensors, which the answer hands on unopened; the two weights p are trained.
+    """
+    p, calls = torch.ones(2, dtype=torch.float64, requires_grad=True), [0]
+
+    def loss_of(batch):
+        calls[0] += 1
+        return a * (p[0] * batch[0] - batch[1]).square().mean()
+
+    def prior_of(batch):
+        calls[0] += 1
+        return b * (p[1] * batch[0] - batch[1]).abs().mean()
+
+    losses, found = [fn(loss_of, prior_of, lam), fn(loss_of, prior_of, lam + 1.5)], []
+    for loss in losses:
+        for batch in (subject, others):
+            found.append(trainable(loss((batch, of_class))))
+    slopes = [torch.autograd.grad(one, p, retain_graph=True, allow_unused=True)[0] for one in found]
+    return {"loss": torch.stack(found), "slope": torch.stack(slopes), "calls of the two losses": calls[0] / len(found)}
+
+
+def draw_preserved(g):
+    subject, of_class, others = ((normal(g, n, 2), normal(g, n, 2)) for n in (5, 7, 4))
+    return subject, of_class, others, real(g, 0.2, 0.8), real(g, 0.5, 1.5), real(g, 2.0, 4.0)
+
+
+def prior_without_gradient(loss_of, prior_of, lam):
+    return lambda pair: loss_of(pair[0]) + lam * prior_of(pair[1]).detach()
+
+
+def subject_without_gradient(loss_of, prior_of, lam):
+    return lambda pair: loss_of(pair[0]).detach() + lam * prior_of(pair[1])
+
+
+def remembers_the_first(loss_of, prior_of, lam):
+    kept = []
+
+    def loss(pair):
+        kept.append(loss_of(pair[0]) + lam * prior_of(pair[1]))
+        return kept[0]
+
+    return loss
 
 
 PRESERVED = Exercise(
@@ -187,8 +291,9 @@ PRESERVED = Exercise(
     equation="(7.4)",
     name="preserved",
     reference=preserved,
-    inputs=lambda g: (normal(g, 5, 2), normal(g, 7, 2), real(g, 0.2, 0.8), real(g, 0.5, 1.5), real(g, 2.0, 4.0)),
+    inputs=draw_preserved,
     call=call_preserved,
+    beside=True,
     right=[preserved_plainly, preserved_by_def],
     wrong=[
         Wrong(
@@ -220,6 +325,22 @@ PRESERVED = Exercise(
             lambda loss_of, prior_of, lam: lambda pair: loss_of(pair[1]) + lam * prior_of(pair[0]),
             "You swapped the batches: the pair is (subject, class).",
         ),
+        Wrong(
+            prior_without_gradient,
+            "No gradient flows through your prior: it would be watched and not trained, and the class would collapse.",
+        ),
+        Wrong(
+            subject_without_gradient,
+            "No gradient flows through the subject's loss, so the subject is not learnt: leave out detach and no_grad.",
+        ),
+        Wrong(
+            remembers_the_first,
+            "Your function gives the first pair's loss for every pair: compute it anew at each call.",
+        ),
+        Wrong(
+            lambda loss_of, prior_of, lam: lambda pair: (loss_of(pair[0]) + lam * prior_of(pair[1])) / (1 + lam),
+            "You divide by 1 + lam: (7.4) is a sum, not a mean.",
+        ),
     ],
     home="course_lib.training:preserving",
     may_pass={"argument 1 of what is returned reordered": "Both losses are means over a batch."},
@@ -248,12 +369,15 @@ def checkpoint_by_filter(losses, modes, least):
 
 
 def draw_curves(g):
-    """Modes that go down with noise, a loss without a trend, so that its lowest may pass or not, and a tie."""
+    """Modes that go down with noise and a loss without a trend; the right one just passes, a lower one just fails."""
     n = whole(g, 12, 16)
-    losses = 0.3 + torch.rand(n, generator=g)
+    losses = (0.3 + torch.rand(n, generator=g)) * 10.0 ** whole(g, -1, 2)
     modes = torch.linspace(7.5, 3, n) + torch.randn(n, generator=g)
-    least = 5.0 + 0.4 * torch.rand((), generator=g).item()
-    return losses, modes, modes[checkpoint(losses, modes, least)].item()  # the right one just passes
+    place = checkpoint(losses, modes, 5.0 + 0.4 * torch.rand((), generator=g).item())
+    lower = torch.nonzero(losses < losses[place]).flatten()
+    if len(lower):
+        modes[lower[whole(g, 0, len(lower) - 1)]] = modes[place] - 0.02
+    return losses, modes, modes[place].item()
 
 
 CHECKPOINT = Exercise(
@@ -271,7 +395,7 @@ CHECKPOINT = Exercise(
     wrong=[
         Wrong(
             lambda losses, modes, least: int(losses.argmin()),
-            "You take the lowest loss of all: at that checkpoint the class may be gone; look at the probe too.",
+            "You take the lowest loss of all, or your comparison is turned round: there the class may be gone.",
         ),
         Wrong(
             lambda losses, modes, least: int(modes.argmax()),
@@ -296,6 +420,22 @@ CHECKPOINT = Exercise(
         Wrong(
             lambda losses, modes, least: int(losses.where(modes > least, torch.tensor(torch.inf)).argmin()),
             "A checkpoint with exactly `least` effective modes passes too: at least that many are asked for.",
+        ),
+        Wrong(
+            lambda losses, modes, least: checkpoint(losses, modes, least - 0.1),
+            "A checkpoint just below `least` passes in your answer: compare with `least` itself, not rounded.",
+        ),
+        Wrong(
+            lambda losses, modes, least: checkpoint(losses, modes, least) + 1,
+            "Your index is one too high: the first checkpoint has the index 0.",
+        ),
+        Wrong(
+            lambda losses, modes, least: 25 * checkpoint(losses, modes, least),
+            "You returned the step: the index of the checkpoint is due.",
+        ),
+        Wrong(
+            lambda losses, modes, least: int(losses.where(modes >= least, torch.tensor(1.0)).argmin()),
+            "You put 1 in place of the losses that do not count, and a loss may be larger: put infinity.",
         ),
         Wrong(
             lambda losses, modes, least: float(losses[modes >= least].min()),
@@ -324,6 +464,11 @@ def averaged_by_stacking(As, Bs, alpha):
     return alpha / (n * r) * torch.cat(list(Bs), 1) @ torch.cat(list(As), 0)
 
 
+def draw_adapters(g):
+    (n, m, r), count = sizes(g), whole(g, 3, 5)
+    return normal(g, count, r, n), normal(g, count, m, r), real(g, 4.5, 9.0)
+
+
 AVERAGED = Exercise(
     "7.5",
     "The mean of several adapters",
@@ -334,11 +479,8 @@ AVERAGED = Exercise(
     equation="(7.5)",
     name="averaged",
     reference=averaged,
-    inputs=lambda g: (
-        normal(g, n := whole(g, 3, 5), r := whole(g, 2, 3), m := whole(g, 5, 8)),
-        normal(g, n, m + 1, r),
-        real(g, 4.5, 9.0),
-    ),
+    inputs=draw_adapters,
+    draws=10,
     right=[averaged_by_loop, averaged_by_stacking],
     wrong=[
         Wrong(
@@ -362,6 +504,16 @@ AVERAGED = Exercise(
             "You divided alpha by the number of adapters; the mean has done that; alpha goes with the rank.",
         ),
         Wrong(
+            lambda As, Bs, alpha: alpha / min(As.shape[1:]) * torch.bmm(Bs, As).mean(0),
+            "You divided by the smaller side of the A: r is their number of rows, also where that is the larger side.",
+        ),
+        Wrong(
+            lambda As, Bs, alpha: (
+                alpha / torch.linalg.matrix_rank(torch.bmm(Bs, As).mean(0)) * torch.bmm(Bs, As).mean(0)
+            ),
+            "You computed the rank of the mean: r is the number of rows of each A.",
+        ),
+        Wrong(
             lambda As, Bs, alpha: alpha / As.shape[1] * Bs[0] @ As[0],
             "That is the first adapter alone.",
         ),
@@ -375,7 +527,7 @@ AVERAGED = Exercise(
 
 # 7.6 experiment: an ensemble whose samples are a mixture
 
-PLACES, WIDE = 4, 0.05
+WIDE, APART, LIGHT, EACH = 0.05, 0.3, 0.3, 200  # each member knows two places, of which one is rarer
 
 
 def ensemble(members, n, g):
@@ -406,36 +558,95 @@ def first_only(members, n, g):
     return sample(members[0], 4.0 * torch.randn(n, 2, generator=g), geometric(4.0, 0.02, 20))
 
 
-def call_ensemble(fn, angle, seed):
-    """203 samples of an ensemble of four denoisers, each of which knows one place; how far they lie from those of the
-    same generator once more, and of another."""
-    places = torch.stack([torch.tensor([angle + i * torch.pi / 2]) for i in range(4)])
-    centres = torch.cat([places.cos(), places.sin()], 1).double()
-    members = [GaussianMixture(centre[None], 0.05) for centre in centres]
-    x, again, other = (fn(members, 203, torch.Generator().manual_seed(seed + i)) for i in (0, 0, 1))
-    return {"x": x, "again": (again - x).abs().max(), "other": (other - x).abs().max()}
+def call_ensemble(fn, angle, count, n, seed):
+    """n samples of an ensemble of `count` denoisers, each of which knows two places: of the samples of each place the
+    share; how many lie on a place; the largest, smallest and number of levels the members were asked at; and how far
+    the samples lie from those of the same generator once more, and of another."""
+    turn = angle + 2 * torch.pi * torch.arange(count, dtype=torch.float64) / count
+    centre, along = torch.stack([turn.cos(), turn.sin()], 1), torch.stack([-turn.sin(), turn.cos()], 1)
+    places, asked = torch.stack([centre - 0.3 * along, centre + 0.3 * along], 1), set()  # (count, 2, 2)
+
+    def member(own):
+        D = GaussianMixture(own, 0.05, torch.tensor([0.7, 0.3], dtype=torch.float64))
+
+        def denoiser(x, sigma):
+            asked.add(float(sigma))
+            return D(x, sigma)
+
+        return denoiser
+
+    members = [member(own) for own in places]
+    x, again, other = (fn(members, n, torch.Generator().manual_seed(seed + i)) for i in (0, 0, 1))
+    if x.shape != (n, 2):
+        raise ValueError(f"ensemble must return ({n}, 2), got {tuple(x.shape)}")
+    on, nearest = on_mode(x, places.flatten(0, 1), 0.2), nearest_mode(x, places.flatten(0, 1))
+    return {
+        "on": on.double().mean(),
+        "share": torch.bincount(nearest, minlength=2 * count).reshape(count, 2) / n,
+        "asked": torch.tensor([max(asked), min(asked), len(asked)], dtype=torch.float64),
+        "again": (again - x).abs().max(),
+        "other": (other - x).abs().max(),
+    }
 
 
 BETWEEN = (
-    "Your samples lie between the members' places: you averaged denoisers or samples; let each sample have one member."
+    "Your samples lie on no place of a member: you averaged denoisers or samples, or stopped before sigma is small."
 )
 ONE_ONLY = "Some members draw too little: every member draws about the same share of the samples."
 ELSEWHERE = "The same g gives other samples the second time: hand generator=g to everything that draws."
 AGAIN = "Another g gives the same samples: draw from the g that you are given, and seed nothing inside."
+LEVELS = "Begin at sigma = 4 and go down in 10 levels or more: your members were asked at others."
+BENT = "Your members draw other shares of their places than alone: start each from noise of deviation 4, drawn anew."
 
 
 def accept_ensemble(answer, inputs):
-    """That samples lie where some member puts them, that all members take part, and that g decides."""
-    x = answer["x"]
-    angle = inputs[0] + torch.arange(PLACES) * torch.pi / 2
-    centres = torch.stack([angle.cos(), angle.sin()], 1).to(x)
-    if on_mode(x, centres, 4 * WIDE).double().mean() < 0.9:
+    """That samples lie where some member puts them, that all members take part as they would alone, that g decides."""
+    count, (largest, _, levels) = inputs[1], answer["asked"].tolist()
+    share = answer["share"]
+    if answer["on"] < 0.9:
         return BETWEEN
-    if torch.bincount(nearest_mode(x, centres), minlength=PLACES).min() < 20:
+    if (share.sum(1) - 1 / count).abs().max() > 0.08:
         return ONE_ONLY
+    if abs(largest - 4) > 0.5 or levels < 10:
+        return LEVELS
+    light = share[:, 1] / share.sum(1)
+    if (light - LIGHT).abs().max() > 0.15 or abs(light.mean() - LIGHT) > 0.08:
+        return BENT
     if answer["again"] > 1e-9:
         return ELSEWHERE
     return AGAIN if answer["other"] < 1e-9 else None
+
+
+def from_noise(deviation):
+    """The mixture, each member started from noise of another deviation."""
+
+    def started(members, n, g):
+        x, levels = deviation * torch.randn(n, 2, generator=g), geometric(4.0, 0.02, 20)
+        return torch.cat([sample(D, x[i :: len(members)], levels) for i, D in enumerate(members)])
+
+    return started
+
+
+def sorted_noise(members, n, g):
+    """Each member gets its own slice of the noise, sorted by the first coordinate."""
+    x = 4.0 * torch.randn(n, 2, generator=g)
+    parts = x[x[:, 0].argsort()].tensor_split(len(members))
+    return torch.cat([sample(D, part, geometric(4.0, 0.02, 20)) for D, part in zip(members, parts)])
+
+
+def unequal(members, n, g):
+    """Seven of ten samples of the first member."""
+    x, levels, first = 4.0 * torch.randn(n, 2, generator=g), geometric(4.0, 0.02, 20), int(0.7 * n)
+    parts = [x[:first], *x[first:].tensor_split(len(members) - 1)]
+    return torch.cat([sample(D, part, levels) for D, part in zip(members, parts)])
+
+
+def by_levels(top, steps):
+    def walked(members, n, g):
+        x, levels = top * torch.randn(n, 2, generator=g), geometric(top, 0.02, steps)
+        return torch.cat([sample(D, x[i :: len(members)], levels) for i, D in enumerate(members)])
+
+    return walked
 
 
 ENSEMBLE = Exercise(
@@ -448,13 +659,15 @@ ENSEMBLE = Exercise(
     equation="(7.6)",
     name="ensemble",
     reference=ensemble,
-    inputs=lambda g: (real(g, 0.0, 1.5), whole(g, 0, 2**31 - 1)),
+    inputs=lambda g: (real(g, 0.0, 1.5), k := whole(g, 2, 5), EACH * k + whole(g, 1, k - 1), whole(g, 0, 2**31 - 1)),
     call=call_ensemble,
     accept=accept_ensemble,
     right=[ensemble_in_turn],
     wrong=[
         Wrong(of_means, BETWEEN),
         Wrong(first_only, ONE_ONLY),
+        Wrong(by_levels(1.0, 20), LEVELS),
+        Wrong(from_noise(1.0), BENT),
         Wrong(lambda members, n, g: ensemble(members, n, None), ELSEWHERE),
         Wrong(lambda members, n, g: ensemble(members, n, torch.Generator().manual_seed(0)), AGAIN),
     ],
@@ -496,7 +709,7 @@ def verdicts(m):
 
 def verdicts_by_cases(m):
     found = dict.fromkeys(("L3", "L4", "L5", "L7", "L8", "L9", "L10", "L11", "L12"), "false")
-    if m["loss_adapted"] != m["loss_before"]:
+    if not -1e-9 <= m["loss_adapted"] - m["loss_before"] <= 1e-9:
         found["L3"] = "true"
     for claim, key in (("L4", "modes_lora"), ("L12", "modes_lowest_loss")):
         if m[key] >= 7:
@@ -531,38 +744,64 @@ def verdicts_by_update(m):
     return found
 
 
-def call_verdicts(fn, *values):
-    """The answer's verdicts as words."""
-    names = "share_nonzero rank_of_rand loss_before loss_adapted modes_lora modes_dropout modes_decay modes_plain "
-    names += "modes_augmented fidelity_mixture fidelity_products fidelity_factors modes_lowest_loss modes_tuned "
-    found = fn(dict(zip((names + "fidelity_tuned").split(), values)))
-    claims = ("L3", "L4", "L5", "L7", "L8", "L9", "L10", "L11", "L12")
-    return {claim: str(found.get(claim, "missing")) for claim in claims}
+def call_verdicts(
+    fn, share_nonzero, rank_of_rand, loss_before, loss_adapted, modes_lora, modes_dropout, modes_decay, modes_plain,
+    modes_augmented, fidelity_mixture, fidelity_products, fidelity_factors, modes_lowest_loss, modes_tuned,
+    fidelity_tuned,
+):  # fmt: skip
+    """The answer's verdicts as words; raises a sentence for what is no dictionary of them."""
+    m = {name: value for name, value in locals().items() if name != "fn"}
+    found, claims = fn(m), ("L3", "L4", "L5", "L7", "L8", "L9", "L10", "L11", "L12")
+    if not isinstance(found, dict) or any(claim not in found for claim in claims):
+        raise ValueError(f"return a dictionary with the keys {', '.join(claims)}")
+    for claim in claims:
+        if found[claim] not in ("true", "false", "untestable") or not isinstance(found[claim], str):
+            raise ValueError(f"{claim} is {found[claim]!r}: the values are the words true, false or untestable")
+    return {claim: found[claim] for claim in claims}
 
 
 def draw_measured(g):
-    """Numbers as another network might give them, on either side of every line."""
+    """Numbers as another network might give them, on either side of every line and on the lines themselves."""
 
-    def coin():
-        return torch.rand((), generator=g).item() < 0.5
+    def one_of(*values):
+        return values[whole(g, 0, len(values) - 1)]
 
-    loss, changed = real(g, 0.4, 0.9), (-0.3, 0.0, 0.0, 0.3)[whole(g, 0, 3)]
-    near = real(g, 0.9, 1.0)
-    spread = (0.0, 0.0, 0.0) if coin() else (0.0, 0.4, 0.8)
-    # settings (modes, fidelity): one with both; one with modes alone, beside others or not; none
-    kinds = ([(7.5, 0.97), (2, 0.9), (3, 0.98)], [(7.6, 0.8), (2, 0.9), (3, 0.7)], [(7.4, 0.7), (1.5, 0.98), (3, 0.9)],
-             [(6.5, 0.97), (2, 0.9), (3, 0.98)])  # fmt: skip
-    settings = [(m + real(g, -0.3, 0.3), f + real(g, -0.01, 0.01)) for m, f in kinds[whole(g, 0, 3)]]
-    modes, fidelities = (list(column) for column in zip(*settings))
+    def modes():
+        return one_of(7.0, 6.95, real(g, 1, 8), real(g, 1, 8))
+
+    loss, plain = real(g, 0.4, 0.9), whole(g, 4, 20) / 4
+    # spread wide by any one of the three, just below and just above .2, or small with one below .95 or none
+    triple = one_of((0.96, 0.55, 0.97), (0.98, 0.79, 0.98), (0.98, 0.77, 0.97), (0.97, 0.93, 0.96), (0.95, 0.97, 0.99))
+    triple = [triple[i] for i in torch.randperm(3, generator=g).tolist()]
+    # settings that keep the modes, or neither; and, but for some draws, those that learn the subject at few modes
+    kinds = [(7.5, 0.8), (2.0, 0.9), (7.2, 0.94), (6.9, 0.97), (1.5, 0.98)][: one_of(5, 3)]
+    settings = [one_of(*kinds) for _ in range(15)]
+    for _ in range(one_of(0, 0, 1, 2)):
+        settings[whole(g, 0, 14)] = one_of((7.0, 0.95), (7.3, 0.97))
+    columns = [list(column) for column in zip(*settings)]
     return (
-        real(g, 0.0, 1.0), whole(g, 2, 512), loss, loss + changed, real(g, 1, 8), real(g, 1, 8),
-        real(g, 1, 8), plain := real(g, 1, 5), plain + real(g, 0.1, 2), near - spread[0], near - spread[1],
-        near - spread[2], real(g, 1, 8), modes, fidelities,
+        one_of(0.5, real(g, 0.0, 1.0), real(g, 0.3, 0.7)), one_of(256, 255, whole(g, 2, 512)), loss,
+        loss + one_of(-0.3, 0.0, 1e-11, 1e-7, -1e-7, 0.3), modes(), modes(), modes(), plain,
+        plain + one_of(1.0, 0.75, 0.25, 1.5, -1.25), *triple, modes(), *columns,
     )  # fmt: skip
 
 
 def told(holds):
     return "true" if holds else "false"
+
+
+def best_by_modes(m):
+    """The fidelity of the setting with most modes."""
+    return m["fidelity_tuned"][m["modes_tuned"].index(max(m["modes_tuned"]))]
+
+
+def two_readings(one, two):
+    return "untestable" if abs(one - two) > 0.2 else told(min(one, two) >= 0.95)
+
+
+def three_readings(m, line, of):
+    three = [m[f"fidelity_{way}"] for way in WAYS]
+    return "untestable" if max(three) - min(three) > line else told(of(three) >= 0.95)
 
 
 VERDICTS = Exercise(
@@ -576,7 +815,7 @@ VERDICTS = Exercise(
     reference=verdicts,
     inputs=draw_measured,
     call=call_verdicts,
-    draws=30,
+    draws=60,
     right=[verdicts_by_cases, verdicts_by_update],
     wrong=[
         Wrong(
@@ -620,8 +859,55 @@ VERDICTS = Exercise(
             "L3: a loss that has become smaller differs too; compare the size of the difference.",
         ),
         Wrong(
-            lambda m: {claim: found == "true" for claim, found in verdicts(m).items()},
-            "The values of the dictionary are words: true, false or untestable, as strings.",
+            verdicts_with("L3", lambda m: told(abs(m["loss_adapted"] - m["loss_before"]) > 1e-6)),
+            "L3: the line is at a difference of 1e-9, and not where a difference begins to be seen.",
+        ),
+        Wrong(
+            verdicts_with("L3", lambda m: told(m["loss_adapted"] != m["loss_before"])),
+            "L3: a difference of less than 1e-9 is rounding and does not count.",
+        ),
+        Wrong(
+            verdicts_with("L4", lambda m: told(m["modes_lora"] > 7)),
+            "L4: exactly 7 modes are at least 7.",
+        ),
+        Wrong(
+            verdicts_with("L10", lambda m: told(abs(m["modes_augmented"] - m["modes_plain"]) >= 1)),
+            "L10: augmentation that lowers the modes by one raises no diversity; leave out abs.",
+        ),
+        Wrong(
+            verdicts_with("L10", lambda m: told(m["modes_augmented"] >= m["modes_lora"] + 1)),
+            "L10 compares modes_augmented with modes_plain, which was trained with the same settings.",
+        ),
+        Wrong(
+            verdicts_with("L7", lambda m: told(m["modes_tuned"][0] >= 7 and m["fidelity_tuned"][0] >= 0.95)),
+            "L7: you looked at the first setting alone; any of the 15 may be the one.",
+        ),
+        Wrong(
+            verdicts_with(
+                "L7",
+                lambda m: told(sum(a >= 7 and b >= 0.95 for a, b in zip(m["modes_tuned"], m["fidelity_tuned"])) == 1),
+            ),
+            "L7: two settings that reach both numbers are no worse than one.",
+        ),
+        Wrong(
+            verdicts_with("L7", lambda m: told(best_by_modes(m) >= 0.95 and max(m["modes_tuned"]) >= 7)),
+            "L7: you looked at the setting with the most modes alone; another may reach both numbers.",
+        ),
+        Wrong(
+            verdicts_with("L11", lambda m: two_readings(m["fidelity_mixture"], m["fidelity_products"])),
+            "L11: three readings are compared; you left out the one by factors.",
+        ),
+        Wrong(
+            verdicts_with("L11", lambda m: two_readings(m["fidelity_mixture"], m["fidelity_factors"])),
+            "L11: three readings are compared; you left out the one by products.",
+        ),
+        Wrong(
+            verdicts_with("L11", lambda m: three_readings(m, 0.1, min)),
+            "L11: the readings disagree where they differ by more than .2, not by less.",
+        ),
+        Wrong(
+            verdicts_with("L11", lambda m: three_readings(m, 0.2, max)),
+            "L11: all three must be at least .95, not one of them.",
         ),
         Wrong(
             verdicts_with("L12", lambda m: told(m["modes_lora"] >= 7)),

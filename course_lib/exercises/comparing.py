@@ -251,7 +251,8 @@ def _wrong_form(got: Answer, due: Answer, path: str, tolerance: float) -> str:
         shown = g.astype(np.float32) if _is_single(g) and not _is_single(d) else g  # what float64 may hold
         rough = _precision(Answer({"": shown}))
         if rough and d.dtype.itemsize > shown.dtype.itemsize and not close(g, d, tolerance) and close(g, d, rough):
-            return f"Right, but only in {shown.dtype}: keep the dtype of the input, {d.dtype}."
+            how = "only" if g.dtype == shown.dtype else "computed"
+            return f"Right, but {how} in {shown.dtype}: keep the dtype of the input, {d.dtype}."
     return ""
 
 
