@@ -65,7 +65,7 @@ def loss_without_squares(denoiser, x0, sigma, eps, sigma_data):
 def call_loss(fn, x0, sigma, eps, sigma_data, radius):
     """The loss of the exact denoiser of a ring of five modes, times a number that could be trained."""
     D, trained = ring(5, radius=radius), torch.ones((), requires_grad=True)
-    return trainable(fn(lambda x, s: trained * D(x, s), x0, sigma, eps, sigma_data))
+    return trainable(fn(lambda x, sigma: trained * D(x, sigma), x0, sigma, eps, sigma_data))
 
 
 LOSS = Exercise(

@@ -243,6 +243,11 @@ def spread_by_sets(kinds, good, counts):
     return torch.tensor([a / b for a, b in pairs], dtype=torch.float64).mean()
 
 
+def spread_in_float32(kinds, good, counts):
+    shares = [len(kinds[good, f].unique()) / min(len(good), most) for f, most in enumerate(counts) if most]
+    return torch.tensor(shares, dtype=torch.float32).mean()
+
+
 def spread_by_table(kinds, good, counts):
     total, number = 0.0, 0
     for f, most in enumerate(counts):
@@ -295,7 +300,8 @@ SPREAD = Exercise(
     name="spread",
     reference=spread,
     inputs=a_group,
-    right=[spread_by_sets, spread_by_table],
+    right=[spread_by_sets, spread_by_table, spread_in_float32],
+    tolerance=1e-6,  # a mean of shares may be one in float32
     wrong=[
         Wrong(
             spread_with(lambda N, most, good: min(N, most), of=lambda good: torch.ones_like(good)),
