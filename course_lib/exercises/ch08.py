@@ -1,5 +1,7 @@
 """Chapter 8, anatomy: reference answers, inputs, anticipated wrong answers, and the quiz."""
 
+import statistics
+
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -600,6 +602,13 @@ def wilson(hits, n):
     return middle - half, middle + half
 
 
+def wilson_exactly(hits, n):
+    """With the quantile that 1.96 is short for."""
+    z = statistics.NormalDist().inv_cdf(0.975)
+    centre, half = (hits + z**2 / 2) / (n + z**2), z / (n + z**2) * (hits * (n - hits) / n + z**2 / 4) ** 0.5
+    return centre - half, centre + half
+
+
 def wilson_by_counts(hits, n):
     z2 = 1.96**2
     centre, half = (hits + z2 / 2) / (n + z2), 1.96 / (n + z2) * (hits * (n - hits) / n + z2 / 4) ** 0.5
@@ -647,7 +656,8 @@ WILSON = Exercise(
     name="wilson",
     reference=wilson,
     inputs=inputs_wilson,
-    right=[wilson_by_counts, wilson_by_roots],
+    right=[wilson_by_counts, wilson_by_roots, wilson_exactly],
+    tolerance=1e-4,  # 1.96 is 1.95996
     wrong=[
         Wrong(
             interval_of(lambda p, n, u: p, lambda p, n, u: u * (p * (1 - p) / n) ** 0.5),
