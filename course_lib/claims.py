@@ -22,6 +22,7 @@ from course_lib.verdicts import LEAST, Arm, Excess, Judgement, judged
 MIME = "application/vnd.course.claim+json"
 RESULTS = Path(__file__).with_name("results")
 
+_RAN = {"live": "run on this page", "stored": "whose runs are kept in a file"}
 _MARK = dict.fromkeys(("holds", "shown", "reproduced"), "✓")
 _MARK |= dict.fromkeys(("fails", "not shown", "not reproduced"), "✗") | {"cannot be tested here": "–"}
 _CITED = re.compile(r"\(.*\b(?:19|20)\d\d\b.*\b(?:Tables?|Figures?|Fig|Section|Eq|slide)\b.*\)")
@@ -182,8 +183,8 @@ def _rows(found, control_how, calls, source, beside, unit, decimals) -> tuple[tu
         ("measured", texts["measured"]),
         ("baseline", f"{texts['baseline']}, {cost}"),
         ("control", f"{texts['control']}: {control_how}"),
-        ("rule", f"{rule} by Student's t, one-sided 1 %, over {LEAST[source]} {source} repeats or more"),
-        ("excess", "; ".join(_excess(side, decimals) for side in found.sides)),
+        ("rule", f"{rule} by Student's t, one-sided 1 %, over {LEAST[source]} repeats or more, {_RAN[source]}"),
+        ("excess over the limit", "; ".join(_excess(side, decimals) for side in found.sides)),
     ]
     if beside:
         margin = f"{found.over_baseline.mean:.{decimals}f} ± {found.over_baseline.error:.{decimals}f}"

@@ -248,7 +248,7 @@ def test_the_ledger_says_how_much_of_it_is_chance():
 
 def test_the_ledger_keeps_the_rule_both_verdicts_and_the_first_wording():
     """n stands with the number; a claim without a publication is ours."""
-    rule = "above 2 by Student's t, one-sided 1 %, over 8 stored repeats or more"
+    rule = "above 2 by Student's t, one-sided 1 %, over 8 repeats or more, whose runs are kept in a file"
     told = ledger(
         [
             entry("2.1", "shown", "", "not better", measured="3 ± 1 (standard error, n = 8)", rule=rule),

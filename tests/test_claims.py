@@ -126,8 +126,8 @@ def test_the_line_says_everything():
         "measured: 9.7 ± 0.0 modes (standard error, n = 300); "
         "baseline: 6.5 ± 0.1 modes (standard error, n = 300), at the same network calls: 40; "
         "control: 6.5 ± 0.1 modes (standard error, n = 300): shuffled partners; "
-        "rule: above 9.0 by Student's t, one-sided 1 %, over 5 live repeats or more; "
-        "excess: 0.7 ± 0.0, and more than 0.0 was needed; "
+        "rule: above 9.0 by Student's t, one-sided 1 %, over 5 repeats or more, run on this page; "
+        "excess over the limit: 0.7 ± 0.0, and more than 0.0 was needed; "
         "over the baseline: better, by 3.2 ± 0.1; "
         "published: 9.99 (Corso et al. 2024, Table 1)"
     )
@@ -178,7 +178,7 @@ def test_the_data_survive_a_saved_notebook():
     data = an_effect()._repr_mimebundle_()[MIME]
     assert json.loads(json.dumps(data)) == data
     assert data["numbers"]["measured"] == [9.712, 0.021, 300]
-    labels = ["measured", "baseline", "control", "rule", "excess", "over the baseline"]
+    labels = ["measured", "baseline", "control", "rule", "excess over the limit", "over the baseline"]
     assert [label for label, _ in data["rows"]] == labels
     assert data["beside"] == "better"
     assert an_identity()._repr_mimebundle_()[MIME]["numbers"] == {"error": 3e-15, "tolerance": 1e-9, "broken": 0.31}
