@@ -256,8 +256,8 @@ def test_the_ledger_keeps_the_rule_both_verdicts_and_the_first_wording():
                   ("rule", rule), ("first wording", "All ten. (not shown)")]}),
         ]
     )  # fmt: skip
-    assert "above 2; t, 1 %, 8 stored repeats; ours" in told
-    assert "above 2; t, 1 %, 8 stored repeats; published: 9 (X 2024, Table 1)" in told
+    assert "above 2; t, 1 %, 8 repeats, stored; ours" in told
+    assert "above 2; t, 1 %, 8 repeats, stored; published: 9 (X 2024, Table 1)" in told
     assert "**shown**; not better than the baseline" in told
     assert "**reproduced**. First worded: All ten. (not shown)" in told
 

@@ -100,6 +100,7 @@ def rule(entry: Entry) -> str:
         return "error at most its tolerance, and not so when broken"
     published = entry.row("published")
     said = entry.row("rule").replace(" by Student's t, one-sided 1 %, over", "; t, 1 %,").replace(" or more", "")
+    said = said.replace(", run on this page", ", live").replace(", whose runs are kept in a file", ", stored")
     return f"{said}; {'ours' if published == '–' else 'published: ' + published}"
 
 
