@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from course_lib import features, seedselect
 from course_lib.denoisers import GaussianMixture
-from course_lib.exercises.calls import call_trained
+from course_lib.exercises.calls import trainable
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.metrics import on_mode
@@ -30,10 +30,12 @@ def iou_by_loop(a, b):
 
 
 def masks(g):
-    """Pairs of masks that have pixels in common, and pixels of their own."""
-    N, H, W = whole(g, 2, 4), whole(g, 5, 8), whole(g, 5, 8)
+    """Pairs of masks with hundreds of pixels: in common and of their own, then one inside the other, then apart."""
+    N, H, W = whole(g, 1, 4), whole(g, 22, 30), whole(g, 22, 30)
     a, b = torch.rand(2, N, H, W, generator=g) < real(g, 0.4, 0.6)
     a[:, 0, :2], b[:, 0, 1:3], a[:, 0, 2], b[:, 0, 0] = True, True, False, False
+    b[1:2] |= a[1:2]
+    b[2:3] &= ~a[2:3]
     return a, b
 
 
@@ -53,7 +55,11 @@ IOU = Exercise(
     wrong=[
         Wrong(
             lambda a, b: (a & b).sum((1, 2)) / a.sum((1, 2)),
-            "You divide by the first mask: a picture that is all shape would then contain every other.",
+            "You divide by the first mask alone: a small one inside a large one would then have all in common.",
+        ),
+        Wrong(
+            lambda a, b: (a & b).sum((1, 2)) / b.sum((1, 2)),
+            "You divide by the second mask alone: a first one that fills its picture would then fit every second one.",
         ),
         Wrong(
             lambda a, b: 2 * (a & b).sum((1, 2)) / (a.sum((1, 2)) + b.sum((1, 2))),
@@ -102,21 +108,34 @@ def harmonics(reach):
     return torch.fft.rfft(reach, dim=1).abs()
 
 
+def sum_of_parts(reach):
+    parts = torch.view_as_real(torch.fft.rfft(reach, dim=1)).abs()
+    return parts.sum(2)[:, 2:13].argmax(1) + 2
+
+
 def count_maxima(reach):
     higher = (reach > reach.roll(1, 1)) & (reach > reach.roll(-1, 1))
     return higher.sum(1)
 
 
 def stars(g):
-    """Profiles with a strong mean, a shift of the centre, arms, and noise between neighbours."""
-    N, A = 5, 72
+    """Profiles with a strong mean, a shift of the centre, arms, and noise between neighbours.
+
+    The first have 12 and 2 arms, then come a strong wave 13, arms weaker than the shift, and a second wave beside the
+    arms: almost as strong between the axes, and half as strong on the axis on which the arms are not."""
+    N, A = whole(g, 7, 9), whole(g, 64, 96)
     turn = 2 * math.pi * torch.arange(A, dtype=torch.float64) / A
-    k = torch.randint(3, 10, (N, 1), generator=g)
-    k[0] = 12
-    arms = torch.cos(k * (turn + 6.3 * torch.rand(N, 1, generator=g)))
-    shift = 1.5 * torch.cos(turn + 6.3 * torch.rand(N, 1, generator=g))
-    fine = torch.cos(30 * turn) * 1.2  # the pixels' own pattern, beyond the twelfth harmonic
-    return (4.0 + arms + shift + fine + 0.3 * normal(g, N, A),)
+    k, size, noise = torch.randint(3, 7, (N, 1), generator=g), torch.ones(N, 1), torch.full((N, 1), 0.3)
+    phase, other = 2 * math.pi * torch.rand(N, 1, generator=g), torch.zeros(N, A)
+    k[0], k[1], size[3], noise[3:7] = 12, 2, 0.1, 0.02
+    other[2] = 1.2 * torch.cos(13 * turn)
+    beside = [(math.pi, 0.9, math.pi / 4), (math.pi / 2, 0.5, 0.0), (0.0, 0.5, math.pi / 2)]
+    for row, (first, strength, second) in enumerate(beside, start=4):
+        phase[row] = first
+        other[row] = strength * torch.cos((k[row] + whole(g, 2, 5)) * turn + second)
+    shift = 1.5 * torch.cos(turn + 2 * math.pi * torch.rand(N, 1, generator=g))
+    fine = 1.3 * torch.cos(30 * turn)  # the pixels' own pattern, beyond the twelfth harmonic
+    return (4.0 + size * torch.cos(k * turn + phase) + other + shift + fine + noise * normal(g, N, A),)
 
 
 ARMS = Exercise(
@@ -156,6 +175,26 @@ ARMS = Exercise(
             lambda reach: torch.fft.rfft(reach, dim=1).real[:, 2:13].argmax(1) + 2,
             "You compare real parts, which depend on where the first arm points: take absolute values.",
         ),
+        Wrong(
+            lambda reach: torch.fft.rfft(reach, dim=1).real.abs()[:, 2:13].argmax(1) + 2,
+            "Real parts without their sign still depend on where the first arm points: the imaginary part is missing.",
+        ),
+        Wrong(
+            lambda reach: torch.fft.rfft(reach, dim=1).imag.abs()[:, 2:13].argmax(1) + 2,
+            "You compare imaginary parts: an arm that points in direction 0 has none.",
+        ),
+        Wrong(
+            sum_of_parts,
+            "You add up real and imaginary part: the size of a complex number is the root of the sum of squares.",
+        ),
+        Wrong(
+            lambda reach: harmonics(reach)[:, 3:13].argmax(1) + 3,
+            "You begin at 3: two arms are a count as well.",
+        ),
+        Wrong(
+            lambda reach: harmonics(reach)[:, 2:14].argmax(1) + 2,
+            "Your slice still holds harmonic 13: in 2:13 the last one is 12.",
+        ),
         Wrong(count_maxima, "You count local maxima: with pixels for an outline each arm has several."),
     ],
     home="course_lib.features.silhouettes:arms",
@@ -177,6 +216,24 @@ def semantic_by_loop(v, references):
     return torch.stack([1 - (row * mean).sum() / (row.square().sum() * mean.square().sum()).sqrt() for row in v])
 
 
+def call_semantic(fn, v, references):
+    """The losses and their gradient in v alone, which is no leaf, so that a change in place is found."""
+    leaf = v.clone().requires_grad_()
+    given = leaf * 1
+    loss = trainable(fn(given, references))
+    v.copy_(given.detach())
+    if not torch.equal(given, leaf):
+        return {"loss": loss, "gradient": torch.zeros_like(v)}
+    return {"loss": loss, "gradient": torch.autograd.grad(loss.sum(), leaf)[0]}
+
+
+def vectors(g):
+    """Features of any length: v of one to seven pictures, six to nine references, or one."""
+    N, n, d = whole(g, 1, 7), whole(g, 5, 9), whole(g, 3, 12)
+    v = (normal(g, N, d) + 0.5) * 4 ** torch.rand(N, 1, generator=g, dtype=torch.float64)
+    return v, (2 * normal(g, n, d) + 1)[: 1 if n == 5 else n]
+
+
 SEMANTIC = Exercise(
     "11.3",
     "Like the references, in CLIP's eyes",
@@ -187,14 +244,30 @@ SEMANTIC = Exercise(
     equation="(11.3)",
     name="semantic_loss",
     reference=semantic_loss,
-    inputs=lambda g: (normal(g, whole(g, 3, 6), d := whole(g, 4, 7)) + 0.5, 2 * normal(g, whole(g, 3, 5), d) + 1),
-    call=call_trained,
+    inputs=vectors,
+    call=call_semantic,
     beside=True,
     right=[semantic_by_unit, semantic_by_loop],
     wrong=[
         Wrong(
             lambda v, references: F.cosine_similarity(v, references.mean(0, keepdim=True)),
             "You return the cosine itself, so that minimising it would lead away from the references.",
+        ),
+        Wrong(
+            lambda v, references: -F.cosine_similarity(v, references.mean(0, keepdim=True)),
+            "You return minus the cosine: (11.3) is one minus it, 0 where both point the same way.",
+        ),
+        Wrong(
+            lambda v, references: 1 - v @ F.normalize(references.mean(0), dim=0),
+            "You divide by the length of the mean, but not by that of v.",
+        ),
+        Wrong(
+            lambda v, references: 1 - F.normalize(v, dim=1) @ references.mean(0),
+            "You divide by the length of v, but not by that of the mean.",
+        ),
+        Wrong(
+            lambda v, references: 1 - (v @ references.mean(0)) / (v.norm(dim=1) * references.mean(0).norm()).detach(),
+            "The values are right, but the lengths are detached: the gradient then makes v longer.",
         ),
         Wrong(
             lambda v, references: 1 - (F.normalize(v, dim=1) @ F.normalize(references, dim=1).T).mean(1),
@@ -228,7 +301,10 @@ EASY = "You say yes too often: where nothing has changed, more seeds rise than f
 BLIND = "You hardly ever say yes where the share has really risen."
 INVERTED = "You say yes where nothing rose, and no where it did."
 FALLEN = "You say yes where the share has fallen: only rises count."
-UNCLEAR = "Where (11.9) is clear you often say another thing: sum all terms from u up, among the seeds that changed."
+UNCLEAR = "Where (11.9) is clear you say another thing: sum all terms from u up, among the seeds that changed."
+EMPTY = "You say yes where no seed changed, or one rose and none fell: there p is 1 or .5, with all terms of the sum."
+LAX = "You say yes where p lies a little above .05: your p is smaller than (11.9), or your limit is larger."
+STRICT = "You say no where p lies a little below .05: your p is larger than (11.9), or your limit is smaller."
 SILENT = "One answer, yes or no, is due for each comparison."
 
 
@@ -258,28 +334,62 @@ def rose_by_normal(before, after):
     return bool(n > 0) and float((change.sum() - 1) / n.sqrt()) >= 1.645
 
 
-def call_rose(fn, before, after, risen):
+def without_last_term(before, after):
+    up, down = int((after & ~before).sum()), int((before & ~after).sum())
+    return sum(math.comb(up + down, i) for i in range(up, up + down)) / 2 ** (up + down) <= 0.05
+
+
+def normal_without_half(before, after):
+    change = after.double() - before.double()
+    return bool(change.sum() > 1.645 * change.abs().sum().sqrt())
+
+
+def call_rose(fn, before, after, size, risen):
     """The decisions on all comparisons, (E,)."""
-    return torch.tensor([float(fn(b, a)) for b, a in zip(before, after)])
+    return torch.tensor([float(fn(b[:n], a[:n])) for b, a, n in zip(before, after, size.tolist())])
+
+
+COUNTED = [(0, 0), (1, 0), (0, 1), (4, 0), (5, 0), (0, 5), (7, 1), (9, 3), (3, 9), (10, 3), (13, 5), (14, 6), (17, 8)]
+
+
+def counted(g, N):
+    """Comparisons of few seeds, with the rises and falls of COUNTED, in rows of N; and how many seeds each has."""
+    before = torch.rand(len(COUNTED), N, generator=g) < 0.5
+    after, sizes = before.clone(), []
+    for b, a, (up, down) in zip(before, after, COUNTED):
+        sizes.append(up + down + whole(g, 1, 30))
+        place = torch.randperm(sizes[-1], generator=g)[: up + down]
+        b[place], a[place] = torch.arange(up + down) >= up, torch.arange(up + down) < up
+    return before, after, torch.tensor(sizes)
 
 
 def comparisons(g):
     """120 comparisons of 400 seeds and what happened in each, mixed: 0 nothing, in half of them, 1 a rise, -1 a fall.
 
-    From four seeds to half of all change; what the share was before differs as well."""
+    From four seeds to half of all change; what the share was before differs as well. Among them are those of COUNTED,
+    where it says 2."""
     E, N = 120, 400
-    happened = torch.tensor([0, 1, 0, -1, 0, 1]).repeat(E // 6)[torch.randperm(E, generator=g)]
+    happened = torch.tensor([0, 1, 0, -1, 0, 1]).repeat(E // 6)
     rate = 0.01 * 40 ** torch.rand(E, 1, generator=g)
     lean = (0.5 + happened[:, None] * 1.4 / (N * rate).sqrt()).clamp(0, 1)  # of the changes, how many are rises
     share = 0.45 + 0.1 * torch.rand(E, 1, generator=g)
     before = torch.rand(E, N, generator=g) < share
     change = torch.where(before, rate * (1 - lean) / share, rate * lean / (1 - share))
-    return before, before ^ (torch.rand(E, N, generator=g) < change), happened
+    after = before ^ (torch.rand(E, N, generator=g) < change)
+    few_before, few_after, sizes = counted(g, N)
+    all_of = [
+        torch.cat([before, few_before]),
+        torch.cat([after, few_after]),
+        torch.cat([torch.full((E,), N), sizes]),
+        torch.cat([happened, torch.full_like(sizes, 2)]),
+    ]
+    order = torch.randperm(len(all_of[0]), generator=g)
+    return tuple(one[order] for one in all_of)
 
 
 def accept_rose(answer, inputs):
     """False alarms where nothing rose, hits where something did, and what (11.9) says where it is clear."""
-    before, after, happened = inputs
+    before, after, size, happened = inputs
     if answer.shape != happened.shape:
         return SILENT
     alarms, found = answer[happened == 0].mean(), answer[happened == 1].mean()
@@ -291,9 +401,17 @@ def accept_rose(answer, inputs):
         return FALLEN
     if found < 0.5:
         return BLIND
-    p = torch.tensor([by_chance(*pair) for pair in zip(before, after)], dtype=torch.float64)
-    clear = (p < 0.042) | (p > 0.06)
-    return UNCLEAR if ((answer > 0.5) != (p <= 0.05))[clear].sum() > 2 else None
+    pairs = [(b[:n], a[:n]) for b, a, n in zip(before, after, size.tolist())]
+    p, yes = torch.tensor([by_chance(*pair) for pair in pairs], dtype=torch.float64), answer > 0.5
+    changed = torch.stack([(b ^ a).sum() for b, a in pairs])
+    if (yes & (p > 0.4) & (changed < 2)).any():
+        return EMPTY
+    lax, strict = p[yes & (p > 0.051)], p[~yes & (p < 0.049)]
+    if len(lax) and not len(strict) and lax.max() < 0.25:
+        return LAX
+    if len(strict) and not len(lax) and strict.min() > 0.005:
+        return STRICT
+    return UNCLEAR if len(lax) + len(strict) else None
 
 
 ROSE = Exercise(
@@ -324,6 +442,9 @@ ROSE = Exercise(
         Wrong(lambda before, after: not rose(before, after), INVERTED),
         Wrong(lambda before, after: rose(before, after) or rose(after, before), FALLEN),
         Wrong(lambda before, after: int((after & ~before).sum()) > 2 * int((before & ~after).sum()) + 3, UNCLEAR),
+        Wrong(without_last_term, EMPTY),
+        Wrong(normal_without_half, LAX),
+        Wrong(lambda before, after: by_chance(before, after) <= 0.025, STRICT),
     ],
 )
 
@@ -351,11 +472,17 @@ def auc_by_loop(own, other):
 
 
 def losses(g):
-    """Losses of two kinds of pictures that overlap, unequal in number, some equal."""
-    m, n = whole(g, 8, 14), whole(g, 18, 30)
-    own, other = normal(g, m) - real(g, 0.3, 1.2), normal(g, n)
-    other[:3] = own[:3]
+    """Losses of two kinds of pictures that overlap, in any numbers, some equal, either kind lower; one is far off."""
+    m, n = whole(g, 1, 20), whole(g, 1, 20)
+    own, other = normal(g, m) - real(g, -1.2, 1.2), normal(g, n)
+    other[: min(m, 3)] = own[: min(n, 3)]
+    other[-1] += 25
     return own, other
+
+
+def call_auc(fn, own, other):
+    """The share of pairs, and with the two kinds exchanged: one of the two is at most one half."""
+    return {"as given": 1.0 * fn(own.clone(), other.clone()), "exchanged": 1.0 * fn(other, own)}
 
 
 AUC = Exercise(
@@ -369,6 +496,7 @@ AUC = Exercise(
     name="auc",
     reference=auc,
     inputs=losses,
+    call=call_auc,
     right=[auc_by_ranks, auc_by_loop],
     wrong=[
         Wrong(
@@ -386,6 +514,14 @@ AUC = Exercise(
         Wrong(
             lambda own, other: (own < other.mean()).double().mean(),
             "You compare with the mean of the others: (11.4) compares with each of them.",
+        ),
+        Wrong(
+            lambda own, other: (own < other.median()).double().mean(),
+            "You compare with the median of the others alone: each of them is due.",
+        ),
+        Wrong(
+            lambda own, other: torch.maximum(auc(own, other), 1 - auc(own, other)),
+            "You turn an AUC below .5 round: there the loss prefers pictures without the concept, and has to say so.",
         ),
         Wrong(
             lambda own, other: other.mean() - own.mean(),
@@ -434,14 +570,47 @@ def any_hit(loss, hit, n):
     return 1 - math.comb(M - hits, n) / math.comb(M, n)
 
 
-def candidates(g):
-    """A pool in which a low loss makes a hit more likely, and no more."""
-    M = whole(g, 24, 40)
+def from_zero(terms):
+    """(11.5) with a k that begins at 0, for some number of terms."""
+
+    def success(loss, hit, n):
+        M, ranked = len(loss), hit[loss.argsort()].tolist()
+        return sum(math.comb(M - k, n - 1) * ranked[k] for k in range(terms(M, n))) / math.comb(M, n)
+
+    return success
+
+
+def without_last(loss, hit, n):
+    M, ranked = len(loss), hit[loss.argsort()].tolist()
+    return sum(math.comb(M - k, n - 1) * ranked[k - 1] for k in range(1, M - n + 1)) / math.comb(M, n)
+
+
+def unsorted(loss, hit, n):
+    return success_by_choose(torch.arange(len(loss)), hit, n)
+
+
+def call_best(fn, loss, hit, n, small, small_hit):
+    """The chance in a pool of the chapter's size, and in a small one: for one candidate, for all, for all but two."""
+    M = len(small)
+    return {
+        "a large pool": 1.0 * fn(loss, hit, n),
+        "n = 1": 1.0 * fn(small.clone(), small_hit.clone(), 1),
+        "n = M": 1.0 * fn(small.clone(), small_hit.clone(), M),
+        "n = M - 2": 1.0 * fn(small, small_hit, M - 2),
+    }
+
+
+def ranked_pool(g, M, last):
+    """A pool in which a low loss makes a hit more likely, and no more; of the first the second is none."""
     loss = normal(g, M)
     hit = torch.rand(M, generator=g, dtype=torch.float64) < torch.sigmoid(-1.5 * loss - 0.5)
-    order = loss.argsort()
-    hit[order[0]], hit[order[1]], hit[order[-1]], hit[order[2]] = True, False, False, True
-    return loss, hit, whole(g, 3, 7)
+    hit[loss.argsort()[[0, 1, 2, 3, -1]]] = torch.tensor([True, False, True, True, last])
+    return loss, hit
+
+
+def candidates(g):
+    """A pool as large as the chapter's, n, and a small pool whose last candidate is a hit."""
+    return *ranked_pool(g, whole(g, 180, 192), False), whole(g, 44, 50), *ranked_pool(g, whole(g, 5, 12), True)
 
 
 BEST = Exercise(
@@ -455,6 +624,7 @@ BEST = Exercise(
     name="success_of_best",
     reference=success_of_best,
     inputs=candidates,
+    call=call_best,
     right=[success_by_steps, success_by_choose],
     wrong=[
         Wrong(
@@ -482,11 +652,24 @@ BEST = Exercise(
             "That is the success of one draw without a choice.",
         ),
         Wrong(
-            lambda loss, hit, n: (
-                sum(math.comb(len(loss) - k, n - 1) * float(hit[i]) for k, i in enumerate(loss.argsort()))
-                / math.comb(len(loss), n)
-            ),
+            from_zero(lambda M, n: M),
             "Your k begins at 0, but (11.5) counts from 1: with k from 0 the first has M - 1 - k behind it.",
+        ),
+        Wrong(
+            from_zero(lambda M, n: M - n + 1),
+            "Your k runs from 0 to M - n: behind the candidate at place k, counted from 0, lie M - 1 - k.",
+        ),
+        Wrong(
+            without_last,
+            "The last term is missing, k = M - n + 1: with n = M it is the only one.",
+        ),
+        Wrong(
+            unsorted,
+            "You take the pool as it lies: (11.5) goes through it in the order of the loss, lowest first.",
+        ),
+        Wrong(
+            lambda loss, hit, n: success_by_choose(torch.arange(len(loss)), hit[loss.argsort().argsort()], n),
+            "Sorting twice gives the rank of each candidate: hit[loss.argsort()] is the pool from the lowest loss on.",
         ),
     ],
     tolerance=1e-7,
@@ -521,10 +704,10 @@ PRICE = Exercise(
     name="price",
     reference=price,
     inputs=lambda g: (
-        torch.randint(1, 13, (N := whole(g, 8, 16),), generator=g),
-        torch.arange(N) < whole(g, 2, N - 2),
-        whole(g, 8, 20),
-        whole(g, 1, 16),
+        torch.randint(0, 13, (N := whole(g, 1, 16),), generator=g),
+        torch.randperm(N, generator=g) < whole(g, 1, N),
+        whole(g, 1, 20),
+        whole(g, 0, 16),
     ),
     right=[price_by_means, price_by_loop],
     wrong=[
@@ -593,21 +776,32 @@ def hand_out_by_own_loop(run, z, loss, judge):
     return kept[there]
 
 
+def by_judge_alone(run, z, loss, judge):
+    """No gradients: plain seeds that the judge confirms, and others drawn close to them, confirmed as well."""
+    with torch.no_grad():
+        good = torch.cat([seeds[judge(run(seeds))] for seeds in z])
+        near = good[torch.randint(len(good), z.shape[1:2])] + 0.05 * torch.randn(z.shape[1:])
+        return near[judge(run(near))]
+
+
 def call_hand_out(fn, quarter, seed):
     """How many of those handed out are right, how many there are, and the runs spent, where the loss has a decoy."""
     n, s, weight = 150, 0.3, 0.0001
     angle = torch.pi / 2 * quarter + 2 * torch.pi * torch.arange(8, dtype=torch.float64) / 8
     means, weights = torch.stack([angle.cos(), angle.sin()], 1), torch.tensor([weight] + 7 * [(1 - weight) / 7])
     D, ahead = GaussianMixture(3 * means, s, weights), means[0]
-    sigmas, g, spent = geometric(6.0, 0.1, 3), torch.Generator().manual_seed(seed), [0.0]
+    sigmas, g, spent, made = geometric(6.0, 0.1, 3), torch.Generator().manual_seed(seed), [0.0, 0.0], []
     z = torch.randn(30, n, 2, generator=g)
     references = D.means[0] + s * torch.randn(5, 2, generator=g)
 
     def run(z):
-        spent[0] += (4 if z.requires_grad and torch.is_grad_enabled() else 1) * len(z.reshape(-1, 2)) / n
+        followed = z.requires_grad and torch.is_grad_enabled()
+        spent[1] = spent[1] or spent[0] * followed  # what was looked at before the first gradient
+        spent[0] += (4 if followed else 1) * len(z.reshape(-1, 2)) / n
         x = sigmas[0] * z
         for state in trajectory(D, x, sigmas):
             x = state.x
+        made.append(x.detach().reshape(-1, 2))
         return x
 
     def encode(x):
@@ -620,36 +814,49 @@ def call_hand_out(fn, quarter, seed):
     centroid = encode(references).mean(0)
     found = fn(run, z, lambda x: (encode(x) - centroid).square().sum(1).clamp(min=1e-24).sqrt(), judge)
     found, used = found.detach().reshape(-1, 2), spent[0]
+    twice = torch.tril(torch.cdist(found, found) < 0.001, diagonal=-1).any(1)  # close to one before it
+    samples = (found[:, None] == torch.cat([*made, z[0, :1] + torch.inf])).all(2).any(1)
     with torch.no_grad():
-        right = judge(run(found)).double() if len(found) else torch.zeros(1)
-    return {
-        "right": right.mean(),
-        "share": right.sum() / n,
+        right = judge(run(found)) if len(found) else torch.zeros(0)
+    counts = {"share": right.sum() / n, "different": 1 - twice.sum() / max(len(found), 1), "number": len(found)}
+    return counts | {
+        "right": right.sum() / max(len(found), 1),
         "used": used,
-        "different": len(found.unique(dim=0)) / max(len(found), 1),
+        "looked": spent[1],
+        "samples": samples.sum(),
     }
 
 
 OVER = "You spend more than 50 runs for each particle: a run with gradients counts four, and the last look counts."
 FOOLED = "Many of the seeds you hand out show the decoy: the loss is as low there. Ask the judge, not the loss."
 FEW = (
-    "What you hand out is right, but there is too little of it: luck alone finds about so many. "
-    "Try longer steps, or fewer looks and more iterations."
+    "What you hand out is right, but there is too little of it: luck alone finds a third of what is due. "
+    "Spend the runs on iterations, with steps that are neither too short to arrive nor so long that they jump past."
 )
-TWICE = "You hand out copies: each seed is due once."
+CHOSEN = (
+    "What you hand out is right, but too little: your looks before the walk are missing as iterations, "
+    "and a choice by the loss is mostly one of the decoy's seeds."
+)
+NOTHING = "You hand out no seed at all: let the seeds walk until the judge confirms some, and return those."
+SAMPLES = "You hand out samples: the seeds are due that they were made from."
+TWICE = "You hand out copies: a seed that lies closer than .001 to another one does not count again."
 
 
 def accept_hand_out(answer, inputs):
-    """Budget, then purity, then number."""
+    """Budget, then form, purity, and number."""
     if answer["used"] > RUNS + 1e-6:
         return OVER
+    if answer["number"] == 0:
+        return NOTHING
+    if answer["samples"] > 0.5 * answer["number"]:
+        return SAMPLES
     found = {"right of those handed out, .95 due": answer["right"], "right of all seeds, .17 due": answer["share"]}
     if answer["right"] < PURE:
-        return FEW if answer["share"] == 0 and answer["different"] == 0 else (FOOLED, found)
-    if answer["different"] < 0.99:
+        return FOOLED, found
+    if answer["different"] < 0.95:
         return TWICE
     if answer["share"] < SHARE:
-        return FEW, found
+        return CHOSEN if answer["looked"] > 2.5 else FEW, found
     return None
 
 
@@ -659,18 +866,25 @@ def by_luck(run, z, loss, judge):
     return z[hits.double().argmax(0), torch.arange(z.shape[1])][hits.any(0)]
 
 
-def copies(run, z, loss, judge):
-    chosen = seedselect.seedselect(run, z[0], loss, 12, lr=0.2, stop=judge).z
-    with torch.no_grad():
-        right = chosen[judge(run(chosen))]
-    return torch.cat([right, right])
+def after_a_choice(looks, iterations):
+    def hand_out(run, z, loss, judge):
+        start = seedselect.best_of(run, loss, z[:looks])
+        chosen = seedselect.seedselect(run, start, loss, iterations, lr=0.2, stop=judge).z
+        with torch.no_grad():
+            return chosen[judge(run(chosen))]
+
+    return hand_out
 
 
-def after_a_choice(run, z, loss, judge):
-    start = seedselect.best_of(run, loss, z[:20])
-    chosen = seedselect.seedselect(run, start, loss, 12, lr=0.2, stop=judge).z
+def jittered(run, z, loss, judge):
+    good = by_luck(run, z, loss, judge).repeat(20, 1)
+    return good + 1e-6 * torch.arange(len(good))[:, None]
+
+
+def with_samples(run, z, loss, judge):
     with torch.no_grad():
-        return chosen[judge(run(chosen))]
+        x = run(hand_out(run, z, loss, judge))
+    return x[judge(x)]
 
 
 HAND_OUT = Exercise(
@@ -681,19 +895,21 @@ HAND_OUT = Exercise(
     importance=5,
     minutes=20,
     further=True,
-    equation="(11.3)",
     name="hand_out",
     reference=hand_out,
     inputs=lambda g: (whole(g, 0, 3), whole(g, 0, 2**31 - 1)),
     call=call_hand_out,
     accept=accept_hand_out,
     draws=4,
-    right=[hand_out_from_another, hand_out_by_own_loop],
+    right=[hand_out_from_another, hand_out_by_own_loop, by_judge_alone],
     wrong=[
         Wrong(lambda run, z, loss, judge: seedselect.seedselect(run, z[0], loss, 12).z, FOOLED),
-        Wrong(copies, TWICE),
+        Wrong(jittered, TWICE),
         Wrong(by_luck, FEW),
-        Wrong(after_a_choice, OVER),
+        Wrong(after_a_choice(20, 12), OVER),
+        Wrong(after_a_choice(9, 10), CHOSEN),
+        Wrong(with_samples, SAMPLES),
+        Wrong(lambda run, z, loss, judge: z[0][:0], NOTHING),
     ],
     needs=("from course_lib.seedselect import best_of, seedselect",),
     may_pass=any_order("answer", "z")
@@ -747,15 +963,17 @@ def within_group(answers, labels, groups):
 
 
 def answered(g):
-    """Classes of very different size in three groups, and answers that are mostly right."""
-    groups = torch.tensor([0, 0, 1, 1, 2, 2])[torch.randperm(6, generator=g)]
-    sizes = torch.randperm(6, generator=g) * 5 + 6
-    labels = torch.arange(6).repeat_interleave(sizes)
-    other = torch.randint(6, (len(labels),), generator=g)
-    answers = torch.where(torch.rand(len(labels), generator=g) < 0.5 + 0.06 * labels, labels, other)
-    first = torch.cat([(labels == c).nonzero()[:2, 0] for c in range(6)])
-    answers[first] = torch.stack([torch.arange(6), (torch.arange(6) + 1) % 6], 1).flatten()
-    return answers, labels, groups
+    """Five to nine classes of very different size in three groups, mixed, and answers that are mostly right."""
+    C = whole(g, 5, 9)
+    groups = torch.cat([torch.arange(3), torch.randint(3, (C - 3,), generator=g)])[torch.randperm(C, generator=g)]
+    sizes = torch.randperm(C, generator=g) * 5 + 6
+    labels = torch.arange(C).repeat_interleave(sizes)
+    other = torch.randint(C, (len(labels),), generator=g)
+    answers = torch.where(torch.rand(len(labels), generator=g) < 0.5 + 0.05 * labels, labels, other)
+    first = torch.cat([(labels == c).nonzero()[:2, 0] for c in range(C)])
+    answers[first] = torch.stack([torch.arange(C), (torch.arange(C) + 1) % C], 1).flatten()
+    order = torch.randperm(len(labels), generator=g)
+    return answers[order], labels[order], groups
 
 
 GROUPS = Exercise(
@@ -834,19 +1052,34 @@ def released_by_loop(v, x, features, latents):
     return torch.stack(found)
 
 
-def with_weights(weights, mean=True):
+def with_weights(weights, numbers=None):
+    """The released loss with other weights, or with the squared error divided by another number."""
+
     def loss(v, x, features, latents):
         meaning = sum(w * (1 - F.cosine_similarity(one, features[None], dim=1)) for w, one in zip(weights, v))
         error = (x - latents).square().flatten(1)
-        return 10 * meaning + (error.mean(1) if mean else error.sum(1))
+        return 10 * meaning + (error.sum(1) / numbers(v) if numbers else error.mean(1))
 
     return loss
 
 
+def call_released(fn, v, x, features, latents):
+    """The losses and their gradients in v and x, which are no leaves, so that a change in place is found."""
+    leaves = v.clone().requires_grad_(), x.clone().requires_grad_()
+    given = [1 * leaf for leaf in leaves]
+    loss = trainable(fn(*given, features, latents))
+    v.copy_(given[0].detach())
+    x.copy_(given[1].detach())
+    if not all(map(torch.equal, given, leaves)):
+        return {"loss": loss, "of v": torch.zeros_like(v), "of x": torch.zeros_like(x)}
+    of_v, of_x = torch.autograd.grad(loss.sum(), leaves, allow_unused=True, materialize_grads=True)
+    return {"loss": loss, "of v": of_v, "of x": of_x}
+
+
 def last_levels(g):
-    """Features of the last three levels (3, N, d), latents (N, 4, 3, 3), and the means of the references."""
-    N, d = whole(g, 3, 6), whole(g, 5, 9)
-    return normal(g, 3, N, d) + 0.4, normal(g, N, 4, 3, 3), normal(g, d) + 0.4, normal(g, 4, 3, 3)
+    """Features of the last three levels (3, N, e), latents (N, 4, h, w), and the means of the references."""
+    N, e, h, w = whole(g, 1, 6), whole(g, 3, 40), whole(g, 2, 4), whole(g, 2, 4)
+    return normal(g, 3, N, e) + 0.4, normal(g, N, 4, h, w), normal(g, e) + 0.4, normal(g, 4, h, w)
 
 
 RELEASED = Exercise(
@@ -860,7 +1093,7 @@ RELEASED = Exercise(
     name="released_loss",
     reference=released_loss,
     inputs=last_levels,
-    call=call_trained,
+    call=call_released,
     beside=True,
     right=[released_by_formula, released_by_loop],
     wrong=[
@@ -877,8 +1110,30 @@ RELEASED = Exercise(
             "You weigh the three levels alike: the weights are .05, .25 and .7.",
         ),
         Wrong(
-            with_weights(LEVELS, mean=False),
+            with_weights(LEVELS, lambda v: 1),
             "You add up the squared error of the latents: (11.8) takes its mean, or 576 numbers outweigh the rest.",
+        ),
+        Wrong(
+            with_weights(LEVELS, lambda v: v.shape[2]),
+            "You divide the squared error by the length of the features: it is the latents' numbers that are counted.",
+        ),
+        Wrong(
+            with_weights(LEVELS, lambda v: 576),
+            "576 belongs to the chapter's latents: divide by as many numbers as those have that you are given.",
+        ),
+        Wrong(
+            lambda v, x, features, latents: (
+                released_loss(v, x, features, latents) + 9 * (x - latents).square().flatten(1).mean(1)
+            ),
+            "The factor 10 belongs to the part that looks at features alone.",
+        ),
+        Wrong(
+            lambda v, x, features, latents: released_loss(v.detach(), x, features, latents),
+            "The values are right, but no gradient reaches v: keep it out of detach and no_grad.",
+        ),
+        Wrong(
+            lambda v, x, features, latents: released_loss(v, x.detach(), features, latents),
+            "The values are right, but no gradient reaches x: the second part has to pull at the latents.",
         ),
         Wrong(
             lambda v, x, features, latents: released_loss(v, x, features, latents).mean(),
