@@ -30,12 +30,13 @@ def iou_by_loop(a, b):
 
 
 def masks(g):
-    """Pairs of masks with hundreds of pixels: in common and of their own, then one inside the other, then apart."""
-    N, H, W = whole(g, 1, 4), whole(g, 22, 30), whole(g, 22, 30)
+    """Pairs of masks with hundreds of pixels: in common and of their own; one inside the other; small; apart."""
+    N, H, W = whole(g, 1, 6), whole(g, 22, 30), whole(g, 22, 30)
     a, b = torch.rand(2, N, H, W, generator=g) < real(g, 0.4, 0.6)
     a[:, 0, :2], b[:, 0, 1:3], a[:, 0, 2], b[:, 0, 0] = True, True, False, False
     b[1:2] |= a[1:2]
-    b[2:3] &= ~a[2:3]
+    a[2:3, 1:], b[2:3, 1:] = False, False
+    b[3:4] &= ~a[3:4]
     return a, b
 
 
@@ -790,14 +791,14 @@ def call_hand_out(fn, quarter, seed):
     angle = torch.pi / 2 * quarter + 2 * torch.pi * torch.arange(8, dtype=torch.float64) / 8
     means, weights = torch.stack([angle.cos(), angle.sin()], 1), torch.tensor([weight] + 7 * [(1 - weight) / 7])
     D, ahead = GaussianMixture(3 * means, s, weights), means[0]
-    sigmas, g, spent, made = geometric(6.0, 0.1, 3), torch.Generator().manual_seed(seed), [0.0, 0.0], []
-    z = torch.randn(30, n, 2, generator=g)
+    sigmas, g, spent, made = geometric(6.0, 0.1, 3), torch.Generator().manual_seed(seed), {False: 0.0, True: 0.0}, []
+    z, looks = torch.randn(30, n, 2, generator=g), [0.0]
     references = D.means[0] + s * torch.randn(5, 2, generator=g)
 
     def run(z):
         followed = z.requires_grad and torch.is_grad_enabled()
-        spent[1] = spent[1] or spent[0] * followed  # what was looked at before the first gradient
-        spent[0] += (4 if followed else 1) * len(z.reshape(-1, 2)) / n
+        spent[followed] += (4 if followed else 1) * len(z.reshape(-1, 2)) / n
+        looks.append(0.0 if spent[True] else spent[False])  # before the first gradient
         x = sigmas[0] * z
         for state in trajectory(D, x, sigmas):
             x = state.x
@@ -813,24 +814,20 @@ def call_hand_out(fn, quarter, seed):
 
     centroid = encode(references).mean(0)
     found = fn(run, z, lambda x: (encode(x) - centroid).square().sum(1).clamp(min=1e-24).sqrt(), judge)
-    found, used = found.detach().reshape(-1, 2), spent[0]
+    found, used = found.detach().reshape(-1, 2), sum(spent.values())
     twice = torch.tril(torch.cdist(found, found) < 0.001, diagonal=-1).any(1)  # close to one before it
     samples = (found[:, None] == torch.cat([*made, z[0, :1] + torch.inf])).all(2).any(1)
     with torch.no_grad():
         right = judge(run(found)) if len(found) else torch.zeros(0)
-    counts = {"share": right.sum() / n, "different": 1 - twice.sum() / max(len(found), 1), "number": len(found)}
-    return counts | {
-        "right": right.sum() / max(len(found), 1),
-        "used": used,
-        "looked": spent[1],
-        "samples": samples.sum(),
-    }
+    counts = {"number": len(found), "used": used, "looked": max(looks) if spent[True] else 0.0}
+    parts = {"right": right.sum(), "different": (~twice).sum(), "samples": samples.sum()}
+    return counts | {"share": right.sum() / n} | {name: part / max(len(found), 1) for name, part in parts.items()}
 
 
 OVER = "You spend more than 50 runs for each particle: a run with gradients counts four, and the last look counts."
 FOOLED = "Many of the seeds you hand out show the decoy: the loss is as low there. Ask the judge, not the loss."
 FEW = (
-    "What you hand out is right, but there is too little of it: luck alone finds a third of what is due. "
+    "What you hand out is right, but there is too little of it: thirty plain looks find less than a tenth. "
     "Spend the runs on iterations, with steps that are neither too short to arrive nor so long that they jump past."
 )
 CHOSEN = (
@@ -848,7 +845,7 @@ def accept_hand_out(answer, inputs):
         return OVER
     if answer["number"] == 0:
         return NOTHING
-    if answer["samples"] > 0.5 * answer["number"]:
+    if answer["samples"] > 0.5:
         return SAMPLES
     found = {"right of those handed out, .95 due": answer["right"], "right of all seeds, .17 due": answer["share"]}
     if answer["right"] < PURE:
