@@ -27,20 +27,25 @@ def pulled(x, sigma, mu, kappa):
     return v, v.norm(dim=1, keepdim=True)
 
 
-def bessel(order, z):
-    """Modified Bessel function I_order, plain: the lengths here stay below where it overflows."""
-    return torch.special.i1(z) if order else torch.special.i0(z)
+def reach(length):
+    """A of (5.2): how far from the middle the mean lies."""
+    return torch.special.i1e(length) / torch.special.i0e(length)
 
 
 def circle_denoiser_plainly(x, sigma, mu, kappa):
     v, length = pulled(x, sigma, mu, kappa)
-    return torch.special.i1e(length) / torch.special.i0e(length) * v / length
+    return reach(length) * v / length
 
 
 def circle_denoiser_by_angles(x, sigma, mu, kappa):
     v, length = pulled(x, sigma, mu, kappa)
     angle = torch.atan2(v[:, 1], v[:, 0])
-    return bessel(1, length) / bessel(0, length) * torch.stack([angle.cos(), angle.sin()], 1)
+    return reach(length) * torch.stack([angle.cos(), angle.sin()], 1)
+
+
+def circle_denoiser_normalized(x, sigma, mu, kappa):
+    v, length = pulled(x, sigma, mu, kappa)
+    return reach(length) * torch.nn.functional.normalize(v)
 
 
 def circle_denoiser_by_sum(x, sigma, mu, kappa):
@@ -57,16 +62,43 @@ def upside_down(x, sigma, mu, kappa):
 
 def with_long_v(x, sigma, mu, kappa):
     v, length = pulled(x, sigma, mu, kappa)
-    return torch.special.i1e(length) / torch.special.i0e(length) * v
+    return reach(length) * v
 
 
-def with_sigma(x, sigma, mu, kappa):
-    return circle_denoiser(x, sigma**0.5, mu, kappa)
+def with_lengths(length_of):
+    """An answer whose length of v is another's."""
+
+    def answer(x, sigma, mu, kappa):
+        v, _ = pulled(x, sigma, mu, kappa)
+        return reach(length_of(v)) * v / length_of(v)
+
+    return answer
 
 
-def half_scaled(x, sigma, mu, kappa):
+def with_ratio(ratio):
+    """An answer whose A is another's."""
+
+    def answer(x, sigma, mu, kappa):
+        v, length = pulled(x, sigma, mu, kappa)
+        return ratio(length) * v / length
+
+    return answer
+
+
+def with_epsilon(x, sigma, mu, kappa):
     v, length = pulled(x, sigma, mu, kappa)
-    return torch.special.i1e(length) / torch.special.i0(length) * v / length
+    return reach(length) * v / (length + 1e-6)
+
+
+def call_circle(fn, x, sigma, mu, kappa):
+    """What is asked; then at a low level, where Bessel functions overflow; then of the whole circle."""
+    return fn(x, sigma, mu, kappa), fn(x, sigma / 30, mu, kappa), fn(x, sigma, mu, 0.0)
+
+
+def noisy_points(g):
+    """Points that keep a distance from the middle, one or several."""
+    x = normal(g, whole(g, 1, 6), 2)
+    return x * (1 + 0.5 / x.norm(dim=1, keepdim=True)), real(g, 0.35, 0.7), real(g, -3, 3), real(g, 0.5, 3.0)
 
 
 CIRCLE = Exercise(
@@ -79,8 +111,14 @@ CIRCLE = Exercise(
     equation="(5.2)",
     name="circle_denoiser",
     reference=circle_denoiser,
-    inputs=lambda g: (normal(g, whole(g, 3, 6), 2), real(g, 0.35, 0.9), real(g, -3, 3), real(g, 0.5, 3.0)),
-    right=[circle_denoiser_plainly, circle_denoiser_by_angles, circle_denoiser_by_sum],
+    inputs=noisy_points,
+    call=call_circle,
+    right=[
+        circle_denoiser_plainly,
+        circle_denoiser_by_angles,
+        circle_denoiser_normalized,
+        circle_denoiser_by_sum,
+    ],
     wrong=[
         Wrong(
             lambda x, sigma, mu, kappa: circle_denoiser(x, sigma, mu, 0.0),
@@ -92,10 +130,41 @@ CIRCLE = Exercise(
         ),
         Wrong(upside_down, "Your answers lie outside the circle, where no mean of its points can be: A is I1 over I0."),
         Wrong(with_long_v, "The direction must have length 1: divide v by |v| after you have taken A(|v|)."),
-        Wrong(with_sigma, "You divided x by sigma: in (5.2) it is divided by sigma^2."),
         Wrong(
-            half_scaled,
+            lambda x, sigma, mu, kappa: circle_denoiser(x, sigma**0.5, mu, kappa),
+            "You divided x by sigma: in (5.2) it is divided by sigma^2.",
+        ),
+        Wrong(
+            lambda x, sigma, mu, kappa: circle_denoiser(x, 2**0.5 * sigma, mu, kappa),
+            "You divided x by 2 sigma^2: the exponent has that, but v has x / sigma^2.",
+        ),
+        Wrong(
+            with_ratio(lambda z: torch.special.i1e(z) / torch.special.i0(z)),
             "One Bessel function of yours carries a factor exp(-|v|) and the other does not: i1e goes with i0e.",
+        ),
+        Wrong(
+            with_ratio(lambda z: torch.special.i1(z) / torch.special.i0(z)),
+            "At low noise |v| is large, and i1 and i0 overflow to infinity: i1e and i0e have the same ratio.",
+        ),
+        Wrong(
+            with_ratio(torch.special.i1e),
+            "A is a ratio: divide I1 by I0, for i1e alone goes to 0 where |v| is large.",
+        ),
+        Wrong(
+            with_lengths(torch.norm),
+            "Your length is one number for the whole batch: each row of v has a length of its own, so take dim=1.",
+        ),
+        Wrong(
+            with_lengths(lambda v: v.norm(dim=0)),
+            "You took the lengths of the columns, dim=0: each particle is a row of v.",
+        ),
+        Wrong(
+            lambda x, sigma, mu, kappa: circle_denoiser(x, sigma, math.radians(mu), kappa),
+            "You turned mu from degrees into radians: it is an angle in radians already.",
+        ),
+        Wrong(
+            with_epsilon,
+            "You added a small number to |v|, which shortens every answer: leave it out.",
         ),
         Wrong(
             lambda x, sigma, mu, kappa: circle_denoiser(x, sigma, math.pi / 2 - mu, kappa),
@@ -111,7 +180,7 @@ CIRCLE = Exercise(
 
 def cfgpp_step(x, x0_u, x0_c, lam, sigma, sigma_next):
     """Step (5.5), (N, d) -> (N, d): ddim on guidance with the library's weight (5.6)."""
-    w = constraints.cfgpp_weight(lam, torch.tensor([sigma, sigma_next], dtype=torch.float64))(sigma)
+    w = constraints.cfgpp_weight(lam, torch.stack([sigma, sigma_next]))(sigma)
     return ddim(x, x0_u + w * (x0_c - x0_u), sigma, sigma_next)
 
 
@@ -133,6 +202,18 @@ def between(x0_u, x0_c, lam):
     return x0_u + lam * (x0_c - x0_u)
 
 
+def call_cfgpp(fn, x, x0_u, x0_c, lam, levels):
+    """A step from each level to the next; the last leads to 0."""
+    return tuple(fn(x, x0_u, x0_c, lam, *pair) for pair in zip(levels[:-1], levels[1:]))
+
+
+def two_estimates(g):
+    """Particles of any number and dimension, their two estimates, a strength, and levels that end at 0."""
+    shape = whole(g, 1, 6), whole(g, 1, 6)
+    levels = torch.tensor([real(g, 1.0, 2.0), real(g, 0.3, 0.8), 0.02, 0.015, 0.0], dtype=torch.float64)
+    return (*(normal(g, *shape) for _ in range(3)), real(g, 0.15, 0.4), levels)
+
+
 CFGPP = Exercise(
     "5.2",
     "A step of CFG++",
@@ -143,12 +224,8 @@ CFGPP = Exercise(
     equation="(5.5)",
     name="cfgpp_step",
     reference=cfgpp_step,
-    inputs=lambda g: (
-        *(normal(g, 4, 3) for _ in range(3)),
-        real(g, 0.15, 0.4),
-        real(g, 1.0, 2.0),
-        real(g, 0.3, 0.8),
-    ),
+    inputs=two_estimates,
+    call=call_cfgpp,
     right=[cfgpp_plainly, cfgpp_by_noise],
     wrong=[
         Wrong(
@@ -178,6 +255,18 @@ CFGPP = Exercise(
         Wrong(
             lambda x, u, c, lam, s, n: stepped(x, between(u, c, lam), torch.zeros_like(u), s, n),
             "You scaled x itself: the noise in x is what is left when D_u is subtracted.",
+        ),
+        Wrong(
+            lambda x, u, c, lam, s, n: stepped(x, c + lam * (c - u), u, s, n),
+            "Your estimate starts from D_c and goes past it: (5.5) starts from D_u and stays between the two.",
+        ),
+        Wrong(
+            lambda x, u, c, lam, s, n: between(u, c, lam) + (x - u),
+            "You put back all the noise that x had: at the next level the share sigma_next / sigma of it is left.",
+        ),
+        Wrong(
+            lambda x, u, c, lam, s, n: between(u, c, lam) + n / (s + 1e-8) * (x - u),
+            "You added a small number to sigma, which counts at low levels: sigma is never 0, so leave it out.",
         ),
     ],
     home="course_lib.constraints:cfgpp_weight",
@@ -215,22 +304,30 @@ def moving_by_noise(step, loss, scale):
     return moved
 
 
-def call_moving(fn, x, x0, sigma, sigma_next, scale, a):
-    """One step made from a noisy one, with a loss that is no straight line, where no gradients are recorded."""
+def call_moving(fn, x, x0, levels, scale, a):
+    """Two steps, the second to level 0, where no gradients are recorded, and whether they carry a graph along.
+
+    The step is a noisy one with new noise at each call, and the loss no straight line.
+    """
+    drawn = []
 
     def loss(point):
+        if not point.requires_grad:
+            raise RuntimeError("the loss got an x0 that records no gradient: enable_grad, then detach().requires_grad_()")
         return point @ a + point.square().sum(1) ** 2 / 4
 
     def noisy(x, x0, sigma, sigma_next, randn_like=None):
         noise = torch.zeros_like(x) if randn_like is None else randn_like(x)
-        return ddim(x, x0, sigma, sigma_next) + 0.3 * sigma_next * noise
+        return ddim(x, x0, sigma, sigma_next) + 0.3 * sigma * noise
 
-    def given(x):  # stands for the sampler's noise, the same at each call
-        return torch.linspace(-1, 1, x.numel(), dtype=x.dtype).reshape(x.shape)
+    def given(x):  # stands for the sampler's noise
+        drawn.append(len(drawn) + 1)
+        return len(drawn) * torch.linspace(-1, 1, x.numel(), dtype=x.dtype).reshape(x.shape)
 
     with torch.no_grad():
         step = fn(noisy, loss, scale)
-        return step(x, x0, torch.tensor(sigma, dtype=x.dtype), torch.tensor(sigma_next, dtype=x.dtype), given)
+        ends = step(x, x0, levels[0], levels[1], given), step(x, -x0, levels[1], levels[2], given)
+    return {"step": ends, "graph": any(getattr(end, "requires_grad", False) for end in ends)}
 
 
 def wrongly(change):
@@ -238,6 +335,56 @@ def wrongly(change):
     return lambda step, loss, scale: (
         lambda x, x0, s, n, r: change(lambda *where: step(*where, r), loss, scale, x, x0, s, n)
     )
+
+
+def with_graph(step, loss, scale):
+    def moved(x, x0, sigma, sigma_next, randn_like):
+        with torch.enable_grad():
+            x0 = x0.detach().requires_grad_()
+            push = torch.autograd.grad(loss(x0).sum(), x0)[0]
+            return step(x, x0, sigma, sigma_next, randn_like) - scale * push
+
+    return moved
+
+
+def with_first_slope(step, loss, scale):
+    slopes = []
+
+    def moved(x, x0, sigma, sigma_next, randn_like):
+        slopes.append(slope(loss, x0))
+        return step(x, x0, sigma, sigma_next, randn_like) - scale * slopes[0]
+
+    return moved
+
+
+def with_slope_at_the_end(step, loss, scale):
+    def moved(x, x0, sigma, sigma_next, randn_like):
+        end = step(x, x0, sigma, sigma_next, randn_like)
+        return end - scale * slope(loss, end)
+
+    return moved
+
+
+def stepping_twice(step, loss, scale):
+    def moved(x, x0, sigma, sigma_next, randn_like):
+        step(x, x0, sigma, sigma_next, randn_like)
+        return step(x, x0, sigma, sigma_next, randn_like) - scale * slope(loss, x0)
+
+    return moved
+
+
+def with_own_noise(step, loss, scale):
+    def moved(x, x0, sigma, sigma_next, randn_like):
+        return step(x, x0, sigma, sigma_next, torch.randn_like) - scale * slope(loss, x0)
+
+    return moved
+
+
+def estimates_to_move(g):
+    """Particles of any number and dimension, estimates, levels that end at 0, a scale, and a direction."""
+    N, d = whole(g, 2, 6), whole(g, 2, 6)
+    levels = torch.tensor([real(g, 1.2, 2.0), real(g, 0.3, 0.8), 0.0], dtype=torch.float64)
+    return normal(g, N, d), normal(g, N, d), levels, real(g, 0.1, 0.4), normal(g, d)
 
 
 MOVING = Exercise(
@@ -250,14 +397,7 @@ MOVING = Exercise(
     equation="(5.7)",
     name="moving",
     reference=moving,
-    inputs=lambda g: (
-        normal(g, 4, 3),
-        normal(g, 4, 3),
-        real(g, 1.2, 2.0),
-        real(g, 0.3, 0.8),
-        real(g, 0.1, 0.4),
-        normal(g, 3),
-    ),
+    inputs=estimates_to_move,
     call=call_moving,
     right=[moving_plainly, moving_by_noise],
     wrong=[
@@ -292,6 +432,26 @@ MOVING = Exercise(
         Wrong(
             wrongly(lambda step, loss, scale, x, x0, s, n: ddim(x, x0, s, n) - scale * slope(loss, x0)),
             "Hand all five arguments on to the step that you are given: it may draw noise with randn_like.",
+        ),
+        Wrong(with_own_noise, "Your step draws noise of its own: hand on the randn_like that it is called with."),
+        Wrong(stepping_twice, "You call the step twice, and each call draws new noise: call it once."),
+        Wrong(with_slope_at_the_end, "You took the gradient where the step ends: (5.7) takes it at x0."),
+        Wrong(with_first_slope, "You took the gradient once, at the first x0: each step has an x0 of its own."),
+        Wrong(
+            wrongly(lambda step, loss, scale, x, x0, s, n: step(x, x0, s, n) - scale * (n > 0) * slope(loss, x0)),
+            "Your step to level 0 has no push: (5.7) moves the estimate at every level.",
+        ),
+        Wrong(
+            wrongly(
+                lambda step, loss, scale, x, x0, s, n: (
+                    step(x, x0, s, n) - scale * torch.nn.functional.normalize(slope(loss, x0))
+                )
+            ),
+            "You brought the gradients to length 1: (5.7) takes them as long as they are.",
+        ),
+        Wrong(
+            with_graph,
+            "The values are right, but they carry a graph along: call the step outside enable_grad, with x0.",
         ),
     ],
     home="course_lib.constraints:mpgd",
@@ -328,18 +488,40 @@ def along_by_loop(v, J, k):
     return torch.stack(rows)
 
 
+def along_by_sorting(v, J, k):
+    values, vectors = torch.linalg.eigh(J)
+    order = values.argsort(dim=1, descending=True)[:, :k]
+    T = vectors.gather(2, order[:, None].expand(-1, J.shape[1], -1))
+    return torch.einsum("nik,njk,nj->ni", T, T, v)
+
+
 def along_by_svd(v, J, k):
-    U = torch.linalg.svd(J)[0][..., :k]  # J is symmetric and positive
-    return torch.einsum("nik,njk,nj->ni", U, U, v)
+    U = torch.linalg.svd(J + 3 * torch.eye(J.shape[1], dtype=J.dtype))[0][..., :k]  # positive, with the same vectors
+    return onto(U, v)
+
+
+def by_size(v, J, k):
+    return onto(torch.linalg.svd(J)[0][..., :k], v)
+
+
+def weighted(v, J, k):
+    values, vectors = torch.linalg.eigh(J)
+    T = vectors[..., -k:]
+    return (T @ (values[..., -k:, None] * (T.mT @ v[..., None])))[..., 0]
+
+
+def call_along(fn, v, J, k):
+    """All vectors, and the last alone."""
+    return fn(v, J, k), fn(v[-1:], J[-1:], k)
 
 
 def random_jacobians(g):
-    """Vectors, symmetric matrices with eigenvalues spread over (0, 1), and k."""
-    N, d = 4, 5
+    """Vectors, symmetric matrices with eigenvalues spread over (0, 1) and one negative, and k."""
+    N, d = whole(g, 2, 6), whole(g, 3, 6)
     Q = torch.linalg.qr(normal(g, N, d, d))[0]
-    values = torch.tensor([0.05, 0.2, 0.4, 0.7, 0.95], dtype=torch.float64)
+    values = torch.cat([torch.tensor([-1.2], dtype=torch.float64), torch.linspace(0.05, 0.95, d - 1).double()])
     values = values + 0.05 * torch.rand(N, d, generator=g, dtype=torch.float64)
-    return normal(g, N, d), Q @ torch.diag_embed(values) @ Q.mT, whole(g, 1, 3)
+    return normal(g, N, d), Q @ torch.diag_embed(values) @ Q.mT, whole(g, 1, d - 1)
 
 
 ALONG = Exercise(
@@ -349,11 +531,11 @@ ALONG = Exercise(
     difficulty=3,
     importance=4,
     minutes=10,
-    equation="(5.10)",
     name="along",
     reference=along,
     inputs=random_jacobians,
-    right=[along_by_loop, along_by_svd],
+    call=call_along,
+    right=[along_by_loop, along_by_sorting, along_by_svd],
     wrong=[
         Wrong(
             lambda v, J, k: onto(basis_of(J, slice(0, k)), v),
@@ -378,6 +560,22 @@ ALONG = Exercise(
         Wrong(
             lambda v, J, k: (basis_of(J, slice(-k, None)).mT @ v[..., None]).sum(1).expand_as(v),
             "You added up the coefficients: each belongs to its own eigenvector.",
+        ),
+        Wrong(
+            weighted,
+            "You weighed the coefficients by the eigenvalues: a projection keeps what lies along at full length.",
+        ),
+        Wrong(
+            by_size,
+            "You ordered the eigenvalues by their size without the sign: leading are the largest, and -1 is not.",
+        ),
+        Wrong(
+            lambda v, J, k: along(v, J[:1].expand_as(J), k),
+            "You used the first matrix for all: each particle has a Jacobian of its own.",
+        ),
+        Wrong(
+            lambda v, J, k: along(v, J.mean(0).expand_as(J), k),
+            "You averaged the matrices: each particle has a Jacobian, and a tangent, of its own.",
         ),
     ],
     home="course_lib.constraints:tangent",
