@@ -6,7 +6,7 @@ import torch
 
 from course_lib import constraints, training
 from course_lib.denoisers import IdealDenoiser
-from course_lib.exercises.calls import call_trained
+from course_lib.exercises.calls import trainable
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.manifolds import Circle, SwissRoll
@@ -313,7 +313,7 @@ def call_moving(fn, x, x0, levels, scale, a):
 
     def loss(point):
         if not point.requires_grad:
-            raise RuntimeError("the loss got an x0 that records no gradient: enable_grad, then detach().requires_grad_()")
+            raise RuntimeError("the loss got an x0 that records no gradient: enable_grad, detach().requires_grad_()")
         return point @ a + point.square().sum(1) ** 2 / 4
 
     def noisy(x, x0, sigma, sigma_next, randn_like=None):
@@ -612,11 +612,29 @@ def gated_by_loop(estimate, x0, sigma, distance2, lam, gate):
     return total / len(x0)
 
 
+def call_gated(fn, estimate, x0, sigma, distance2, lam, gate):
+    """The loss with this gate, with none and at strength 0, and what it pulls at: the estimates and their distances."""
+    found = {"loss": [], "gradient to estimate": [], "gradient to distance2": []}
+    for strength, height in ((lam, gate), (lam, math.inf), (0.0, gate)):
+        asked = [one.clone().requires_grad_() for one in (estimate, distance2)]
+        given = [one.clone() for one in asked]  # what a network returns is no leaf either
+        loss = trainable(fn(given[0], x0, sigma, given[1], strength, height))
+        slopes = torch.autograd.grad(loss.sum(), asked, allow_unused=True, materialize_grads=True)
+        for one, mine in zip((estimate, distance2), given):
+            one.copy_(mine.detach())  # shows a change of what was given
+        for kept, one in zip(found.values(), (loss, *slopes)):
+            kept.append(one)
+    return found
+
+
 def gated_inputs(g):
-    N = whole(g, 6, 10)
-    sigma = torch.cat([torch.tensor([[0.1], [0.9], [0.2]]).double(), torch.rand(N - 3, 1, generator=g).double()])
+    """Levels of which one is below the gate, one at it and one far above; their mean is above."""
+    N, d, gate = whole(g, 4, 9), whole(g, 1, 4), real(g, 0.3, 1.5)
+    sigma = torch.cat(
+        [torch.tensor([[0.4], [1.0], [6.0]]).double(), 0.3 + 2 * torch.rand(N - 3, 1, generator=g).double()]
+    )
     distance2 = 0.1 + torch.rand(N, generator=g).double()
-    return normal(g, N, 2), normal(g, N, 2), sigma, distance2, real(g, 1.0, 9.0), real(g, 0.3, 0.6)
+    return normal(g, N, d), normal(g, N, d), gate * sigma, distance2, real(g, 2.0, 9.0), gate
 
 
 GATED = Exercise(
@@ -630,7 +648,7 @@ GATED = Exercise(
     name="gated_loss",
     reference=gated_loss,
     inputs=gated_inputs,
-    call=call_trained,
+    call=call_gated,
     beside=True,
     right=[gated_plainly, gated_by_where, gated_by_loop],
     wrong=[
@@ -674,6 +692,42 @@ GATED = Exercise(
             lambda e, x0, s, d2, lam, gate: lam * (squared_error(e, x0) + (s[:, 0] < gate) * d2).mean(),
             "Your lam weighs the denoising error too: it belongs to the penalty alone.",
         ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) + lam * (s[:, 0] <= gate) * d2).mean(),
+            "Your gate is open where sigma equals it: (5.11) asks for less.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) + lam * (s.mean() < gate) * d2).mean(),
+            "You asked once for the whole batch: each particle has a sigma, and so a gate, of its own.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) + lam * (s[:, 0] < min(gate, 1)) * d2).mean(),
+            "You cut the gate at 1: it is a noise level, may lie above, and is infinite where there is no gate.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: ((e - x0).norm(dim=1) + lam * (s[:, 0] < gate) * d2).mean(),
+            "Your denoising error is a length: (5.11) has its square.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) + lam * (s[:, 0] < gate) * d2.sqrt()).mean(),
+            "You took the root of the distances: they come squared, and (5.11) wants them so.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) + lam**2 * (s[:, 0] < gate) * d2).mean(),
+            "You squared lam: the penalty has the weight lam itself.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) / s[:, 0] ** 2 + lam * (s[:, 0] < gate) * d2).mean(),
+            "You weighed the denoising error by 1 / sigma^2: in (5.11) all levels count alike.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e, x0) + lam * (s[:, 0] < gate) * d2.detach()).mean(),
+            "The value is right, but the penalty pulls at nothing: no gradient reaches distance2.",
+        ),
+        Wrong(
+            lambda e, x0, s, d2, lam, gate: (squared_error(e.detach(), x0) + lam * (s[:, 0] < gate) * d2).mean(),
+            "The value is right, but the denoising error pulls at nothing: no gradient reaches estimate.",
+        ),
     ],
     home="course_lib.training:manifold_loss",
 )
@@ -690,16 +744,24 @@ def penalty(x, points):
 
 
 def call_penalty(fn, x, points, turn, shift):
-    """Values and gradients of a penalty at points off the roll, which the penalty does not know."""
+    """Values and gradients of a penalty at points off the roll, which the penalty does not know.
+
+    Also the values among 40 points more, and the gradients by either half of the points.
+    """
+
+    def at(points):
+        y = x.clone().requires_grad_()
+        value = fn(y, points)
+        if not value.requires_grad:
+            return value, torch.zeros_like(x)
+        found = torch.autograd.grad(value.sum(), y, allow_unused=True)[0]
+        return value.detach(), torch.zeros_like(x) if found is None else found
+
     with torch.enable_grad():
-        x = x.clone().requires_grad_()
-        value = fn(x, points)
-        follows = bool(value.requires_grad)
-        gradient = torch.zeros_like(x)
-        if follows:
-            found = torch.autograd.grad(value.sum(), x, allow_unused=True)[0]
-            gradient = gradient if found is None else found
-    return {"value": value.detach(), "gradient": gradient, "follows": follows}
+        value, gradient = at(points)
+        again = fn(torch.cat([x, x[:40]]), points).detach()
+        halves = [at(points[start::2])[1] for start in range(2)]
+    return {"value": value, "gradient": gradient, "again": again, "one half": halves[0], "other half": halves[1]}
 
 
 def off_the_roll(g):
@@ -716,25 +778,35 @@ FLAT = (
     "Your penalty hardly follows the distance to the curve: the roll is bent, so compare with the points near x only."
 )
 WIDE = "Your penalty follows the distance, but not well: it looks beyond the neighbouring turn, so look closer."
-NEAR = "Your values follow the distance, but your gradient points away from single points, which are noisy: use more."
+NEAR = "Your gradient points away from single points, which are noisy: let more of them count."
 UPHILL = "Your penalty falls as x moves away from the roll: it must grow."
+TURNED = "Your values grow away from the roll, but your gradient points back to it: hold D or the points fixed, not x."
+ALIKE = "Your penalty is one number for all points of x: each of them has a distance of its own."
+UNSTEADY = "Called with 40 points more, your penalty differs at the same points: only x and the data may decide."
 
 
 def accept_penalty(answer, inputs):
-    """A gradient, then how well values and gradients follow the exact distance."""
+    """A gradient, a value that stays, then how well values and gradients follow the exact distance."""
     x, _, turn, shift = inputs
-    value, gradient = answer["value"], answer["gradient"]
-    if not bool(answer["follows"]) or gradient.abs().max() == 0:
+    value, gradient = answer["value"].to(x), answer["gradient"].to(x)
+    if gradient.abs().max() == 0:
         return STUCK
+    size = value.max() - value.min()
+    if size <= 1e-9 * value.abs().max():
+        return ALIKE
+    again = answer["again"]
+    if again.shape != (240,) or (again - torch.cat([value, value[:40]])).abs().max() > 1e-4 * size:
+        return UNSTEADY
     away = x - (ROLL.project((x - shift) @ turn.T) @ turn + shift)
-    correlation = torch.corrcoef(torch.stack([value.to(x), away.square().sum(1)]))[0, 1]
-    cosine = torch.cosine_similarity(gradient.to(x), away).mean()
-    if correlation < -0.5 and cosine < 0:
-        return UPHILL
+    correlation = torch.corrcoef(torch.stack([value, away.square().sum(1)]))[0, 1]
+    cosine = torch.cosine_similarity(gradient, away).mean()
     if correlation > 0.75 and cosine > 0.7:
         return None
+    if cosine < -0.3:
+        return TURNED if correlation > 0 else UPHILL
+    agreement = torch.cosine_similarity(answer["one half"].to(x), answer["other half"].to(x)).mean()
     found = {"correlation of values, .75 due": correlation, "cosine of gradients, .7 due": cosine}
-    if correlation > 0.75:
+    if cosine <= 0.7 and (correlation > 0.75 or agreement < 0.5):
         return NEAR, found
     return (FLAT if cosine < 0.24 else WIDE), found
 
@@ -769,6 +841,7 @@ PENALTY = Exercise(
     inputs=off_the_roll,
     call=call_penalty,
     accept=accept_penalty,
+    draws=2,
     right=[penalty_by_hand, penalty_by_soft_minimum, penalty_by_denoiser],
     wrong=[
         Wrong(penalty_unmoved, STUCK),
@@ -776,14 +849,15 @@ PENALTY = Exercise(
         Wrong(lambda x, points: nearest_neighbours(x, points, 3), NEAR),
         Wrong(lambda x, points: denoiser_residual(x, IdealDenoiser(points), 0.2), WIDE),
         Wrong(lambda x, points: -penalty(x, points), UPHILL),
+        Wrong(lambda x, points: (x.detach() - IdealDenoiser(points)(x, 0.06)).square().sum(1), TURNED),
+        Wrong(lambda x, points: penalty(x, points).sum() + 0 * x[:, 0], ALIKE),
+        Wrong(lambda x, points: penalty(x, points) * (1 + 0.3 * torch.rand(len(x))), UNSTEADY),
     ],
     may_pass=any_order("points"),
 )
 
 
 # 5.7 a verdict that is computed
-
-ANSWERS = ("supported", "not supported", "untestable")
 
 
 def verdict(measured, baseline, better):
@@ -799,8 +873,7 @@ def verdict_by_sign(measured, baseline, better):
     if min(n, k) < 1:
         return "untestable"
     sign = {"higher": 1, "lower": -1}[better]
-    z = sign * (m - b) / (a**2 + c**2) ** 0.5
-    return ("not supported", "supported")[int(z > 3)]
+    return ("not supported", "supported")[int(sign * (m - b) > 3 * (a**2 + c**2) ** 0.5)]
 
 
 def verdict_by_interval(measured, baseline, better):
@@ -812,39 +885,81 @@ def verdict_by_interval(measured, baseline, better):
 
 
 def call_verdict(fn, cases):
-    """The place of each word in the list of three; -1 for any other."""
-    words = ["supported", "not supported", "untestable"]
-    found = [fn(measured, baseline, better) for measured, baseline, better in cases]
-    return torch.tensor([words.index(word) if word in words else -1 for word in found])
+    """What is said of each case, followed by the case."""
+    told, three = [], ("supported", "not supported", "untestable")
+    for measured, baseline, better in cases:
+        said = fn(measured, baseline, better)
+        if type(said) is not str or said not in three:
+            name = repr(said)[:40] if type(said) in (str, bool) else f"of type {type(said).__name__}"
+            raise TypeError(f'return "supported", "not supported" or "untestable", in these letters; yours is {name}')
+        a, b = ("{:.3g} ± {:.3g} (n = {})".format(*one) for one in (measured, baseline))
+        told.append(f"{said}: {a} against {b}, {better}")
+    return tuple(told)
+
+
+CORNERS = (  # nothing measured, no spread, a mean of 0, one value, unlike counts, exactly three errors
+    ((0.4, 0.1, 0), (0.2, 0.0, 6)),
+    ((0.9, 0.1, 5), (0.1, 0.1, 0)),
+    ((0.0, 0.0, 0), (0.0, 0.0, 0)),
+    ((0.0, 0.0, 1), (0.0, 0.0, 1)),
+    ((7.0, 0.0, 1), (0.0, 0.0, 1)),
+    ((0.0, 0.1, 8), (0.9, 0.1, 3)),
+    ((2.0, 0.0, 7), (1.0, 0.2, 2)),
+    ((3.0, 0.0, 5), (1.0, 0.0, 5)),
+    ((1.2, 0.1, 1), (0.2, 0.1, 6)),
+    ((0.95, 0.2, 2), (0.5, 0.02, 12)),
+    ((15.0, 3.0, 4), (0.0, 4.0, 9)),
+)
 
 
 def cases(g):
-    """Sixty pairs of measurements with gains of -6 to 6 joint errors, a few of them never made."""
-    made = []
-    for i in range(60):
+    """Pairs of measurements: corners from either side, and gains of -6 to 6 joint errors with any counts."""
+    made = [(*pair, better) for pair in CORNERS for better in ("higher", "lower")]
+    made += [(baseline, measured, better) for measured, baseline, better in made]
+    for i in range(20):
         a, c, b = real(g, 0.02, 0.2), real(g, 0.02, 0.2), real(g, 0.0, 2.0)
         gain = (real(g, -6, 6) if i % 2 else real(g, 1.0, 4.4)) * math.hypot(a, c)
         better = ("higher", "lower")[whole(g, 0, 1)]
-        n, k = (0 if whole(g, 0, 9) == 0 else 5 for _ in range(2))
+        n, k = whole(g, 2, 12), whole(g, 2, 12)
         made.append(((b + gain if better == "higher" else b - gain, a, n), (b, c, k), better))
     return (made,)
 
 
-def decided(reach, signed=True, empty="untestable"):
-    """A verdict with another yardstick: `reach` of the two errors."""
+def decided(threshold, untestable=lambda n, k: n == 0 or k == 0, signed=True, empty="untestable"):
+    """A verdict with another yardstick, threshold(a, c, n, k) of errors and counts, or with another gap in the data."""
 
     def answer(measured, baseline, better):
-        if empty and 0 in (measured[2], baseline[2]):
+        (m, a, n), (b, c, k) = measured, baseline
+        if untestable(n, k):
             return empty
-        gain = measured[0] - baseline[0] if better == "higher" else baseline[0] - measured[0]
-        gain = gain if signed else abs(gain)
-        return "supported" if gain > reach(measured[1], baseline[1]) else "not supported"
+        gain = m - b if better == "higher" else b - m
+        return "supported" if (gain if signed else abs(gain)) > threshold(a, c, n, k) else "not supported"
 
     return answer
 
 
-def three(a, c):
+def three(a, c, n, k):
     return 3 * math.hypot(a, c)
+
+
+def at_three(measured, baseline, better):
+    """A verdict that is supported at the limit as well."""
+    (m, a, n), (b, c, k) = measured, baseline
+    gain = m - b if better == "higher" else b - m
+    return "untestable" if 0 in (n, k) else "supported" if gain >= three(a, c, n, k) else "not supported"
+
+
+def without_zeros(measured, baseline, better):
+    return verdict(measured, baseline, better) if all(measured) and all(baseline) else "untestable"
+
+
+def without_division_by_zero(measured, baseline, better):
+    return verdict(measured, baseline, better) if measured[1] or baseline[1] else "untestable"
+
+
+def count_in_the_middle(measured, baseline, better):
+    (m, n, a), (b, k, c) = measured, baseline
+    return verdict((m, a, n), (b, c, k), better)
 
 
 VERDICT = Exercise(
@@ -861,28 +976,51 @@ VERDICT = Exercise(
     call=call_verdict,
     right=[verdict_by_sign, verdict_by_interval],
     wrong=[
-        Wrong(decided(lambda a, c: 0.0), "Any difference convinces you: chance alone makes one; ask for three errors."),
-        Wrong(decided(lambda a, c: math.hypot(a, c)), "One joint error is no evidence: (5.22) asks for three."),
-        Wrong(decided(lambda a, c: 2 * math.hypot(a, c)), "Two joint errors come by chance too often: ask for three."),
         Wrong(
-            decided(lambda a, c: 3 * math.hypot(a, c) / math.sqrt(5)),
+            decided(lambda a, c, n, k: 0.0),
+            "Any difference convinces you: chance alone makes one; ask for three errors.",
+        ),
+        Wrong(decided(lambda a, c, n, k: math.hypot(a, c)), "One joint error is no evidence: (5.22) asks for three."),
+        Wrong(
+            decided(lambda a, c, n, k: 2 * math.hypot(a, c)),
+            "Two joint errors come by chance too often: ask for three.",
+        ),
+        Wrong(
+            decided(lambda a, c, n, k: 3 * math.hypot(a / max(n, 1) ** 0.5, c / max(k, 1) ** 0.5)),
             "The errors are those of means already: do not divide them by the root of the count again.",
         ),
         Wrong(
-            lambda m, b, better: decided(three)(b, m, better),
+            decided(lambda a, c, n, k: 3 * (2 * (n * a**2 + k * c**2) / (n + k)) ** 0.5),
+            "You weighed the errors by the counts: an error of a mean has its count in it already.",
+        ),
+        Wrong(
+            lambda m, b, better: verdict(b, m, better),
             "You took the measurement from the baseline: the gain is measured minus baseline where higher is better.",
         ),
         Wrong(
-            decided(lambda a, c: 3 * (a + c)),
+            decided(lambda a, c, n, k: 3 * (a + c)),
             "You added the errors: independent ones add as squares, under a root.",
         ),
-        Wrong(decided(lambda a, c: 3 * a), "You forgot that the baseline has an error as well."),
+        Wrong(
+            decided(lambda a, c, n, k: 3 * (a**2 + c**2)),
+            "You left out the root: errors are squared, added, and brought back by a root.",
+        ),
+        Wrong(
+            decided(lambda a, c, n, k: 3 * max(a, c)),
+            "You took the larger error alone: both count, as squares under a root.",
+        ),
+        Wrong(decided(lambda a, c, n, k: 3 * a), "You forgot that the baseline has an error as well."),
+        Wrong(decided(lambda a, c, n, k: 3 * c), "You forgot that the measurement has an error as well."),
+        Wrong(
+            at_three,
+            "You say supported where the gain is exactly three errors, or all are 0: (5.22) asks for more.",
+        ),
         Wrong(
             decided(three, signed=False),
             "You look at the size of the difference only: a change for the worse does not support the claim.",
         ),
         Wrong(
-            decided(three, empty=""),
+            decided(three, untestable=lambda n, k: False),
             "You gave a verdict where a count is 0: nothing was measured there, so the claim is untestable.",
         ),
         Wrong(
@@ -890,8 +1028,37 @@ VERDICT = Exercise(
             "Where a count is 0 nothing was measured: that claim is untestable, which is not the same as unsupported.",
         ),
         Wrong(
-            lambda m, b, better: decided(three)(m, b, "higher"),
+            decided(three, untestable=lambda n, k: n == 0 and k == 0),
+            "You say untestable only where both counts are 0: one is enough.",
+        ),
+        Wrong(
+            decided(three, untestable=lambda n, k: n == 0),
+            "You looked at the count of the measurement only: a baseline that was never made is missing as much.",
+        ),
+        Wrong(
+            decided(three, untestable=lambda n, k: k == 0),
+            "You looked at the count of the baseline only: a measurement that was never made is missing as much.",
+        ),
+        Wrong(
+            decided(three, untestable=lambda n, k: n < 2 or k < 2),
+            "You call a single value nothing: only a count of 0 makes a claim untestable.",
+        ),
+        Wrong(
+            without_zeros,
+            "You took a mean or an error of 0 for a missing one: only the count says that nothing was measured.",
+        ),
+        Wrong(
+            without_division_by_zero,
+            "Errors of 0 make no claim untestable: compare the gain with three errors instead of dividing by them.",
+        ),
+        Wrong(count_in_the_middle, "The triples are (mean, error, count), in this order: yours has the count second."),
+        Wrong(
+            lambda m, b, better: verdict(m, b, "higher"),
             "You took higher for better always: read the third argument.",
+        ),
+        Wrong(
+            lambda m, b, better: verdict(m, b, "lower"),
+            "You took lower for better always: read the third argument, which may say higher.",
         ),
     ],
 )
