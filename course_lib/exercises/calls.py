@@ -1,4 +1,4 @@
-"""How exercises call a loss that something is trained with, and look whether the particles of a set feel each other.
+"""How exercises call an answer several times or train with it, and whether the particles of a set feel each other.
 
 Functions here go along as text with a `call` that runs beside the learner's code (portable.py).
 """
@@ -20,6 +20,11 @@ def call_trained(fn, *inputs):
     """The loss, or losses, of inputs each of which could be trained."""
     asked = [one.requires_grad_() if torch.is_tensor(one) and one.is_floating_point() else one for one in inputs]
     return trainable(fn(*asked))
+
+
+def together(*answers):
+    """What several calls returned, or None where one of them returned nothing, as the one call of a stub does."""
+    return next((one for one in answers if one is None or one is ...), answers)
 
 
 def feeling(pushed, one, two, sigmas):
