@@ -1106,7 +1106,7 @@ QUIZ = [
         "Guidance with w = 7.5 and exact denoisers, levels that end at 0. What is lost?",
         [
             ("The manifold: samples end far from it", False, "The last steps bring them back; they end on it."),
-            ("The spread along the manifold", True, "From .85 to about .07 here, and nothing brings that back."),
+            ("The spread along the manifold", True, "From .84 to about .07 here, and nothing brings that back."),
             ("Nothing, the denoisers are exact", False, "Both are, but their combination is no law's denoiser."),
         ],
     ),
