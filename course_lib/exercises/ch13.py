@@ -5,7 +5,6 @@ import torch.nn.functional as F
 
 from course_lib import constraints, penalties, training, unet
 from course_lib.denoisers import cfg
-from course_lib.exercises.calls import trainable
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 from course_lib.samplers import sample
@@ -29,13 +28,25 @@ def normal_groups(h):
     return parts.reshape(h.shape)
 
 
-def inside_of(h, e, first, P):
-    """What stands between the two kernels, before it is normalised."""
-    return F.conv2d(F.silu(normal_groups(h)), first, padding=1) + torch.einsum("ne,ce->nc", e, P)[..., None, None]
+def bent(h):
+    """Normalised, then bent: what each kernel meets."""
+    return F.silu(normal_groups(h))
+
+
+def blocked(first=bent, second=bent, code=lambda e: e, late=0.0):
+    """A block with other things before its kernels, another code, or (late) its code behind the second norm."""
+
+    def answer(h, e, a, b, P):
+        told = (code(e) @ P.T)[..., None, None]
+        inside = F.conv2d(first(h), a, padding=1) + (1 - late) * told
+        return h + F.conv2d(F.silu(normal_groups(inside) + told) if late else second(inside), b, padding=1)
+
+    return answer
 
 
 def residual_plainly(h, e, first, second, P):
-    return h + F.conv2d(F.silu(normal_groups(inside_of(h, e, first, P))), second, padding=1)
+    inside = F.conv2d(bent(h), first, padding=1) + torch.einsum("ne,ce->nc", e, P)[..., None, None]
+    return h + F.conv2d(bent(inside), second, padding=1)
 
 
 def residual_by_matrices(h, e, first, second, P):
@@ -47,15 +58,31 @@ def residual_by_matrices(h, e, first, second, P):
     return convolved(F.silu(normal_groups(inside)), second) + h
 
 
-def block_inputs(g):
-    C, E = 8, 6
-    kernels = (0.3 * normal(g, C, C, 3, 3), 0.3 * normal(g, C, C, 3, 3))
-    return normal(g, whole(g, 2, 3), C, 4, 4), normal(g, 2, E)[:1].expand(3, E).clone(), *kernels, normal(g, C, E)
-
-
 def block_drawn(g):
-    h, _, first, second, P = block_inputs(g)
-    return h, normal(g, len(h), P.shape[1]), first, second, P
+    """One to three pictures that are not square, with four to twelve channels and a code of another length."""
+    N, C, E, H = whole(g, 1, 3), 4 * whole(g, 1, 3), whole(g, 2, 7), whole(g, 3, 5)
+    W = H + (1 if H == 3 else -1) * whole(g, 1, 2) if H != 4 else 6
+    kernels = (0.3 * normal(g, C, C, 3, 3), 0.3 * normal(g, C, C, 3, 3))
+    return normal(g, N, C, H, W), normal(g, N, E), *kernels, normal(g, C, E)
+
+
+def cut_off(fn, reference, names, inputs):
+    """Which of the arguments no gradient, or another one than the reference's, reaches from an answer; "" for none."""
+    with torch.enable_grad():
+        mine, theirs = ([one.detach().clone().requires_grad_() for one in inputs] for _ in range(2))
+        out, due = fn(*mine), reference(*theirs)
+        wanted = torch.autograd.grad(due.square().sum(), theirs)
+        if not out.requires_grad:
+            return names[0]
+        found = torch.autograd.grad(out.square().sum(), mine, allow_unused=True)
+    fits = [f is not None and torch.allclose(f, w, rtol=1e-6) for f, w in zip(found, wanted)]
+    return "" if all(fits) else names[fits.index(False)]
+
+
+def block_trains(fn, inputs):
+    """Everything in a block is trained, or leads to what is."""
+    name = cut_off(fn, residual, ("h", "e", "first", "second", "P"), inputs)
+    return name and f"The values are right, but not the gradient for `{name}`, and a block is trained: no detach."
 
 
 RESIDUAL = Exercise(
@@ -69,8 +96,10 @@ RESIDUAL = Exercise(
     name="residual",
     reference=residual,
     inputs=block_drawn,
+    draws=12,
     needs=(FUNCTIONAL, NORMALISED),
-    right=[residual_plainly, residual_by_matrices],
+    right=[residual_plainly, residual_by_matrices, blocked()],
+    properties=[block_trains],
     wrong=[
         Wrong(
             lambda h, e, a, b, P: residual_plainly(h, e, a, b, P) - h,
@@ -81,12 +110,44 @@ RESIDUAL = Exercise(
             "The code e does not enter your block, so the network knows neither the level nor the label.",
         ),
         Wrong(
-            lambda h, e, a, b, P: h + F.conv2d(normal_groups(inside_of(h, e, a, P)), b, padding=1),
+            blocked(second=normal_groups),
             "A silu is missing before the second kernel: without it two convolutions in a row are one.",
         ),
         Wrong(
-            lambda h, e, a, b, P: h + F.conv2d(F.silu(inside_of(h, e, a, P)), b, padding=1),
+            blocked(first=normal_groups),
+            "A silu is missing before the first kernel: (13.2) bends at both places.",
+        ),
+        Wrong(
+            blocked(second=F.silu),
             "The second kernel meets numbers that are not normalised.",
+        ),
+        Wrong(
+            blocked(first=F.silu),
+            "The first kernel meets numbers that are not normalised.",
+        ),
+        Wrong(
+            blocked(*[lambda h: normal_groups(F.silu(h))] * 2),
+            "You bend first and normalise then: in (13.2) silu is taken of what norm returns.",
+        ),
+        Wrong(
+            blocked(*[lambda h: F.relu(normal_groups(h))] * 2),
+            "You bend with relu: (13.2) has silu, z / (1 + exp(-z)).",
+        ),
+        Wrong(
+            blocked(code=F.silu),
+            "You bend the code e as well: P multiplies e as it comes.",
+        ),
+        Wrong(
+            blocked(code=lambda e: e[:1].expand_as(e)),
+            "All pictures get the first one's code: each row of e belongs to a picture of its own.",
+        ),
+        Wrong(
+            blocked(late=1.0),
+            "You added P e behind the second norm: it stands inside, so that the norm sees it.",
+        ),
+        Wrong(
+            lambda h, e, a, b, P: residual_plainly(h, e, a, a, P),
+            "You used K_1 twice: the second kernel is K_2.",
         ),
         Wrong(
             lambda h, e, a, b, P: residual_plainly(h, e, b, a, P),
@@ -102,14 +163,7 @@ RESIDUAL = Exercise(
         ),
         Wrong(
             lambda h, e, a, b, P: (
-                h
-                + F.conv2d(
-                    F.silu(
-                        normal_groups(F.conv2d(F.silu(normal_groups(h + (e @ P.T)[..., None, None])), a, padding=1))
-                    ),
-                    b,
-                    padding=1,
-                )
+                residual_plainly(h + (e @ P.T)[..., None, None], 0 * e, a, b, P) - (e @ P.T)[..., None, None]
             ),
             "You added P e before the first kernel: it is added to what the first kernel returns.",
         ),
@@ -144,9 +198,31 @@ def twice(h):
     return h.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
 
+def pixel_mask(skip):
+    """1 at the first pixel of each square of four, else 0."""
+    mask = torch.zeros_like(skip[:1, :1])
+    mask[..., ::2, ::2] = 1
+    return mask
+
+
 def pair_of_maps(g):
-    H, C = whole(g, 2, 3), whole(g, 2, 4)
-    return normal(g, 2, C, H, H), normal(g, 2, C, 2 * H, 2 * H)
+    """One to three pictures, not square; both maps have as many channels, so that they could be added."""
+    N, C, H = whole(g, 1, 3), whole(g, 1, 4), whole(g, 2, 4)
+    W = H + 1 if H < 4 else 2
+    return normal(g, N, C, H, W), normal(g, N, C, 2 * H, 2 * W)
+
+
+def joins_and_trains(fn, inputs):
+    """With more channels in the skip, and with one only; and the gradient reaches both."""
+    h, skip = inputs
+    for K in (1, len(h[0]) + 2):
+        other = torch.cat([skip] * 3, 1)[:, :K]
+        if not torch.equal(fn(h, other), joined(h, other)):
+            return "The values are right where both have as many channels: h has C and the skip K, which may differ."
+    name = cut_off(fn, joined, ("h", "skip"), inputs)
+    return (
+        name and f"The values are right, but no gradient reaches `{name}`, and what lies below is trained: no detach."
+    )
 
 
 JOINED = Exercise(
@@ -160,7 +236,9 @@ JOINED = Exercise(
     name="joined",
     reference=joined,
     inputs=pair_of_maps,
+    draws=8,
     right=[joined_by_interpolation, joined_by_loop],
+    properties=[joins_and_trains],
     wrong=[
         Wrong(
             lambda h, skip: torch.cat([skip, twice(h)], 1),
@@ -186,6 +264,14 @@ JOINED = Exercise(
                 [F.interpolate(h, scale_factor=2, mode="bilinear", align_corners=False), skip], 1
             ),
             "You interpolated between pixels: in (13.3) each pixel is repeated as it is.",
+        ),
+        Wrong(
+            lambda h, skip: torch.cat([twice(h) * pixel_mask(skip), skip], 1),
+            "You left zeros between the pixels of h: each of them fills its square of four.",
+        ),
+        Wrong(
+            lambda h, skip: torch.cat([twice(h) / 4, skip], 1),
+            "You share each pixel among its four: (13.3) repeats it as it is.",
         ),
     ],
     home="course_lib.unet:joined",
@@ -217,42 +303,52 @@ def batch_loss_by_loop(D, x0, label, sigma, eps, dropped, none, sigma_data):
     for i in range(len(x0)):
         one = slice(i, i + 1)
         told = torch.full((1,), none) if dropped[i] else label[one]
-        error = D(x0[one] + sigma[one] * eps[one], sigma[one], told) - x0[one]
+        error = D(x=x0[one] + sigma[one] * eps[one], sigma=sigma[one], label=told) - x0[one]
         total = total + level_weight(float(sigma[i]), sigma_data) * error.square().mean()
     return total / len(x0)
 
 
-def lossy(told=None, noisy=None, weight=level_weight, aim=None, gather=lambda x: x.mean()):
+def lossy(told=None, noisy=None, weight=level_weight, aim=None, gather=lambda x: x.mean(), size=torch.square):
     """A batch_loss with one part exchanged."""
 
     def answer(D, x0, label, sigma, eps, dropped, none, sigma_data):
         y = told(label, dropped, none) if told else torch.where(dropped, none, label)
         x = noisy(x0, sigma, eps) if noisy else x0 + sigma * eps
         error = D(x, sigma, y) - (aim(x0, x, eps) if aim else x0)
-        return gather(weight(sigma, sigma_data) * error.square())
+        return gather(weight(sigma, sigma_data) * size(error))
 
     return answer
 
 
-def call_batch_loss(fn, x0, label, sigma, eps, dropped, sigma_data, a):
-    """The loss of a denoiser that could be trained and looks at x, at the level and at the label."""
-    trained = torch.ones((), dtype=x0.dtype, requires_grad=True)
+def call_batch_loss(fn, x0, label, sigma, eps, dropped, none, sigma_data, a):
+    """The loss and its gradient, for a denoiser with two weights that looks at x, at the level and at the label.
 
-    def D(x, s, y=None):
-        y = torch.full((len(x),), 10) if y is None else y
-        return trained * torch.tanh(a * x / (1 + s)) + 0.3 * torch.cos(y.double())[:, None, None, None]
+    It answers labels that are no whole numbers otherwise, where the network would stop.
+    """
+    weights = torch.ones(2, dtype=x0.dtype, requires_grad=True)
 
-    return trainable(fn(D, x0, label, sigma, eps, dropped, 10, sigma_data))
+    def D(x, sigma, label=None):
+        y = torch.full((len(x),), none) if label is None else label
+        place = torch.cos(y.double() + 2.0 * y.is_floating_point())[:, None, None, None]
+        return weights[0] * torch.tanh(a * x / (1 + sigma)) + 0.3 * weights[1] * place
+
+    value = fn(D, x0, label, sigma, eps, dropped, none, sigma_data)
+    if not (isinstance(value, torch.Tensor) and value.requires_grad):
+        return {"loss": torch.as_tensor(value), "gradient": torch.zeros(2)}
+    slope = torch.autograd.grad(value.sum(), weights, allow_unused=True, materialize_grads=True)[0]
+    return {"loss": value, "gradient": slope}
 
 
 def batch_inputs(g):
-    """At least two labels that are dropped and two that are not, and no two alike."""
-    N = whole(g, 5, 7)
+    """At least two labels that are dropped and two that are not, no two alike; one level is the lowest trained at."""
+    N, none = whole(g, 5, 7), whole(g, 11, 14)
     dropped = torch.rand(N, generator=g) < 0.5
     dropped[:2], dropped[2:4] = True, False
-    label = torch.randperm(10, generator=g)[:N]
+    order, label = torch.randperm(N, generator=g), torch.randperm(10, generator=g)[:N]
     sigma = 0.2 + 2 * torch.rand(N, 1, 1, 1, generator=g).double()
-    return normal(g, N, 1, 4, 4), label, sigma, normal(g, N, 1, 4, 4), dropped, real(g, 0.3, 0.9), real(g, 0.5, 2)
+    sigma[0] = 0.02
+    pictures = normal(g, N, 1, 8, 8), normal(g, N, 1, 8, 8)
+    return pictures[0], label, sigma, pictures[1], dropped[order], none, real(g, 0.3, 0.9), real(g, 0.5, 2)
 
 
 LOSS = Exercise(
@@ -279,6 +375,18 @@ LOSS = Exercise(
             "You dropped the labels that were to be kept: torch.where(a, b, c) is b where a is true.",
         ),
         Wrong(
+            lossy(told=lambda y, dropped, none: torch.where(dropped, 10, y)),
+            "You wrote 10 for a dropped label: put the argument `none`, which is another number for other data.",
+        ),
+        Wrong(
+            lossy(told=lambda y, dropped, none: torch.where(dropped, float(none), y.double())),
+            "Your labels have become real numbers: keep whole ones, the network takes no others.",
+        ),
+        Wrong(
+            lambda *inputs: batch_loss(*inputs).detach(),
+            "No gradient reaches the network: return the loss as a tensor, without .item(), detach or no_grad.",
+        ),
+        Wrong(
             lossy(told=lambda y, dropped, none: torch.full_like(y, none)),
             "Every label is dropped: this network will never hear of a digit.",
         ),
@@ -290,6 +398,15 @@ LOSS = Exercise(
             lossy(noisy=lambda x0, sigma, eps: x0 + eps),
             "The noise has standard deviation 1 at every level: multiply eps by sigma.",
         ),
+        Wrong(
+            lossy(noisy=lambda x0, sigma, eps: x0 + sigma**2 * eps),
+            "You multiplied eps by sigma squared: sigma is a standard deviation, not a variance.",
+        ),
+        Wrong(
+            lossy(noisy=lambda x0, sigma, eps: x0),
+            "The network is shown the clean picture: add sigma eps to it.",
+        ),
+        Wrong(lossy(size=torch.abs), "You took the error's size: (13.4) squares it."),
         Wrong(
             lossy(aim=lambda x0, x, eps: x),
             "You compare the estimate with the noisy picture: the goal is the clean one, x0.",
@@ -314,6 +431,14 @@ LOSS = Exercise(
         Wrong(
             lossy(weight=lambda sigma, sigma_data: level_weight(sigma, sigma_data) ** 0.5),
             "Your weight is the root of lambda: (13.4) multiplies the squared error by lambda itself.",
+        ),
+        Wrong(
+            lossy(weight=lambda sigma, sigma_data: (sigma**2 + sigma_data**2) / (sigma * sigma_data)),
+            "The product below the line is not squared: lambda divides by (sigma sigma_d)^2.",
+        ),
+        Wrong(
+            lossy(weight=lambda sigma, sigma_data: (sigma + sigma_data) ** 2 / (sigma * sigma_data) ** 2),
+            "You squared the sum: lambda has the sum of the squares above the line.",
         ),
     ],
     home="course_lib.training:denoising_loss",
@@ -369,7 +494,7 @@ AVERAGE = Exercise(
         [normal(g, 2, 3), normal(g, 4)],
         [normal(g, 2, 3), normal(g, 4)],
         real(g, 0.95, 0.995),
-        whole(g, 2, 40),
+        whole(g, 0, 40),
     ),
     call=call_average,
     right=[averaged(kept_share), average_by_loop],
@@ -394,6 +519,14 @@ AVERAGE = Exercise(
             averaged(lambda decay, step: 0.5),
             "You take the plain mean of old and new, which forgets everything within a few steps.",
         ),
+        Wrong(
+            averaged(lambda decay, step: min(decay, step / (10 + step))),
+            "A 1 is missing above the line: the second term is (1 + step) / (10 + step).",
+        ),
+        Wrong(
+            averaged(lambda decay, step: decay * (1 + step) / (10 + step)),
+            "You multiplied the two terms: b is the smaller of them.",
+        ),
         Wrong(lambda mean, now, decay, step: list(mean), "Your average never moves: the new weights do not enter."),
     ],
     home="course_lib.training.average:moving_average",
@@ -412,8 +545,8 @@ def train_step(net, mean, loss, optimiser, decay, step):
     return loss.item()
 
 
-def in_place(mean, net, decay, step):
-    b = kept_share(decay, step)
+def in_place(mean, net, decay, step, share=kept_share):
+    b = share(decay, step)
     with torch.no_grad():
         for m, new in zip(mean.parameters(), net.parameters()):
             m.mul_(b).add_((1 - b) * new)
@@ -437,7 +570,18 @@ def train_step_by_state(net, mean, loss, optimiser, decay, step):
     return loss.detach().item()
 
 
-def stepping(*order):
+def by_hand(net, optimiser):
+    """A plain step down the gradients, whatever the optimiser."""
+    for p in net.parameters():
+        p.data -= optimiser.param_groups[0]["lr"] * p.grad
+
+
+def by_a_new_one(net, optimiser):
+    """A step of an optimiser of the same kind that has seen nothing yet."""
+    type(optimiser)(net.parameters(), lr=optimiser.param_groups[0]["lr"]).step()
+
+
+def stepping(*order, share=kept_share, down=None, told=lambda loss: loss.item()):
     """A step whose parts come in an order: zero, back, down, mean, turned, copy, whole."""
 
     def answer(net, mean, loss, optimiser, decay, step):
@@ -447,31 +591,40 @@ def stepping(*order):
             if part == "back":
                 loss.backward()
             if part == "down":
-                optimiser.step()
+                down(net, optimiser) if down else optimiser.step()
             if part == "mean":
-                in_place(mean, net, decay, step)
+                in_place(mean, net, decay, step, share)
             if part == "turned":
                 in_place(net, mean, decay, step)
             if part == "copy":
                 net.load_state_dict(mean.state_dict())
             if part == "whole":
                 mean.load_state_dict(net.state_dict())
-        return loss.item()
+        return told(loss)
 
     return answer
 
 
-def call_step(fn, weight, x, decay, step):
-    """Two networks of one layer after three steps, and the losses."""
+def call_step(fn, weight, other, x, momentum, decay, step):
+    """Two networks of one layer after three steps, and the losses; momentum 0 stands for Adam."""
     net, mean = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
-    for one in (net, mean):
-        one.weight.data, one.bias.data = weight.clone(), torch.zeros(2).double()
-    optimiser = torch.optim.SGD(net.parameters(), 0.05)
-    losses = []
-    for i in range(3):
-        losses.append(float(fn(net, mean, (net(x) - 1).square().mean(), optimiser, decay, step + 20 * i)))
-    found = [p.detach().clone() for one in (net, mean) for p in one.parameters()]
-    return (torch.tensor(losses), *found)
+    for one, numbers in ((net, weight), (mean, other)):
+        one.weight.data, one.bias.data = numbers[:, :3].clone(), numbers[:, 3].clone()
+    plain = torch.optim.SGD(net.parameters(), 0.05, momentum=momentum)
+    optimiser = plain if momentum else torch.optim.Adam(net.parameters(), 0.05)
+    losses = [fn(net, mean, (net(x) - 1).square().mean(), optimiser, decay, step + 20 * i) for i in range(3)]
+    return {
+        "loss": torch.tensor([float(one) for one in losses]),
+        "loss is a plain number": all(isinstance(one, int | float) for one in losses),
+        **{f"net {name}": p.detach().clone() for name, p in net.named_parameters()},
+        **{f"mean {name}": p.detach().clone() for name, p in mean.named_parameters()},
+    }
+
+
+def step_inputs(g):
+    """Weights of two networks, pictures, momentum or 0, and a decay that is reached after the first of three steps."""
+    momentum = real(g, 0.5, 0.9) * whole(g, 0, 1)
+    return normal(g, 2, 4), normal(g, 2, 4), normal(g, 4, 3), momentum, real(g, 0.55, 0.65), whole(g, 1, 9)
 
 
 STEP = Exercise(
@@ -484,7 +637,8 @@ STEP = Exercise(
     equation="(13.5)",
     name="train_step",
     reference=train_step,
-    inputs=lambda g: (normal(g, 2, 3), normal(g, 4, 3), real(g, 0.55, 0.65), whole(g, 1, 9)),
+    inputs=step_inputs,
+    draws=8,
     call=call_step,
     beside=True,
     needs=("from course_lib.training.average import moving_average",),
@@ -517,7 +671,32 @@ STEP = Exercise(
         ),
         Wrong(
             stepping("zero", "back", "mean"),
-            "The weights never move: optimiser.step() is missing, or zero_grad() stands between it and the gradients.",
+            "The weights never move: optimiser.step() is missing, or it finds no gradients, which backward() makes and "
+            "zero_grad() takes away.",
+        ),
+        Wrong(
+            stepping("zero", "back", "down", "mean", told=lambda loss: loss.detach()),
+            "Your loss is no plain number: loss.item() is one, and a list of such numbers holds no graphs.",
+        ),
+        Wrong(
+            stepping("zero", "back", "down", "mean", down=by_hand),
+            "These are plain gradient steps: `optimiser` has its own rule, so let its step() move the weights.",
+        ),
+        Wrong(
+            stepping("zero", "back", "down", "mean", down=by_a_new_one),
+            "Your optimiser is new in every step and remembers nothing: use the one that was handed over.",
+        ),
+        Wrong(
+            stepping("zero", "back", "down", "mean", share=lambda decay, step: 1 - kept_share(decay, step)),
+            "Old and new are exchanged in the average: the first list is that of `mean`, the second that of `net`.",
+        ),
+        Wrong(
+            stepping("zero", "back", "down", "mean", share=lambda decay, step: kept_share(decay, step + 1)),
+            "Your average counts one step too many: hand `step` over as it is.",
+        ),
+        Wrong(
+            stepping("zero", "back", "down", "mean", share=lambda decay, step: decay),
+            "Your average starts slowly: let `moving_average` choose the share from decay and step.",
         ),
     ],
     home="course_lib.training.average:average_into",
@@ -532,15 +711,18 @@ def generate(D, label, w, noise, levels):
     return sample(cfg(lambda x, sigma: D(x, sigma, label), D, w), levels[0] * noise, levels)
 
 
-def drawing(mix=None, start=None, ratio=None, last=None, asked=None):
+def drawing(mix=None, start=None, step=None, ratio=None, ladder=None, asked=None, at=None):
     """A generate with one part exchanged."""
 
     def answer(D, label, w, noise, levels):
         x = start(noise, levels) if start else levels[0] * noise
-        for sigma, after in list(zip(levels[:-1], levels[1:]))[:last]:
-            c, u = D(x, sigma, asked(label) if asked else label), D(x, sigma)
+        rungs = ladder(levels) if ladder else levels
+        for sigma, after in zip(rungs[:-1], rungs[1:]):
+            level = after if at else sigma
+            c, u = D(x, level, asked(label) if asked else label), D(x, level)
             x0 = mix(c, u, w) if mix else u + w * (c - u)
-            x = x0 + (ratio(sigma, after) if ratio else after / sigma) * (x - x0)
+            kept = (ratio(sigma, after) if ratio else after / sigma) * (x - x0)
+            x = step(x, x0, sigma, after, noise) if step else x0 + kept
         return x
 
     return answer
@@ -549,7 +731,7 @@ def drawing(mix=None, start=None, ratio=None, last=None, asked=None):
 def generate_by_noise(D, label, w, noise, levels):
     x = noise * levels[0]
     for i in range(len(levels) - 1):
-        x0 = w * D(x, levels[i], label) + (1 - w) * D(x, levels[i])
+        x0 = w * D(x, sigma=levels[i], label=label) + (1 - w) * D(x, sigma=levels[i])
         eps = (x - x0) / levels[i]
         x = x + (levels[i + 1] - levels[i]) * eps
     return x
@@ -558,8 +740,8 @@ def generate_by_noise(D, label, w, noise, levels):
 def call_generate(fn, label, w, noise, levels, a):
     """Samples from a denoiser with a place for each label, and one between them for none."""
 
-    def D(x, sigma, y=None):
-        place = torch.zeros(len(x)).double() if y is None else torch.sin(1.0 + y.double())
+    def D(x, sigma, label=None):
+        place = torch.zeros(len(x)).double() if label is None else torch.sin(1.0 + label.double())
         return (a * x + sigma**2 * place[:, None, None, None]) / (a + sigma**2)
 
     return fn(D, label, w, noise, levels)
@@ -568,6 +750,13 @@ def call_generate(fn, label, w, noise, levels, a):
 def falling(g, T):
     """T levels that fall, then 0."""
     return torch.cat([torch.cumsum(0.2 + torch.rand(T, generator=g).double(), 0).flip(0), torch.zeros(1).double()])
+
+
+def generate_inputs(g):
+    """One to four labels, pictures of one to three channels that are not square, w from 0 on, a few levels or many."""
+    N, C, H, T = whole(g, 1, 4), whole(g, 1, 3), whole(g, 2, 3), (1, 2, 5, 25)[whole(g, 0, 3)]
+    w = (0.0, real(g, 0.1, 0.4), real(g, 1.4, 3), real(g, 4, 8))[whole(g, 0, 3)]
+    return torch.randperm(10, generator=g)[:N], w, normal(g, N, C, H, 5 - H), falling(g, T), real(g, 0.3, 0.8)
 
 
 GENERATE = Exercise(
@@ -580,13 +769,8 @@ GENERATE = Exercise(
     equation="(1.6), (2.5)",
     name="generate",
     reference=generate,
-    inputs=lambda g: (
-        torch.randperm(10, generator=g)[:4],
-        real(g, 1.4, 3),
-        normal(g, 4, 1, 2, 2),
-        falling(g, 5),
-        real(g, 0.3, 0.8),
-    ),
+    inputs=generate_inputs,
+    draws=16,
     call=call_generate,
     right=[drawing(), generate_by_noise],
     wrong=[
@@ -604,8 +788,36 @@ GENERATE = Exercise(
             "You start at level 1: noise has standard deviation 1, and the first level is levels[0].",
         ),
         Wrong(
-            drawing(last=-1),
+            drawing(ladder=lambda levels: levels[:-1]),
             "You stop one level early: the last step goes to levels[-1], which is 0.",
+        ),
+        Wrong(
+            drawing(ladder=lambda levels: levels[1:]),
+            "You leave out the first step: the network is asked at levels[0] as well, where the walk starts.",
+        ),
+        Wrong(
+            drawing(at="next"),
+            "You ask the network at the next level: x is as noisy as the level it is at.",
+        ),
+        Wrong(
+            drawing(ratio=lambda sigma, after: after),
+            "You multiply the noise by the next level alone: the ratio sigma' / sigma is due.",
+        ),
+        Wrong(
+            drawing(ratio=lambda sigma, after: sigma / after),
+            "Your ratio is upside down, and divides by 0 at the end: the noise shrinks by sigma' / sigma.",
+        ),
+        Wrong(
+            drawing(step=lambda x, x0, sigma, after, noise: x + (sigma - after) * (x - x0) / sigma),
+            "Your step goes away from the estimate: its sign is turned.",
+        ),
+        Wrong(
+            drawing(step=lambda x, x0, sigma, after, noise: x0 + after * noise),
+            "You add the first noise again: what is left of the noise in x is x - x0.",
+        ),
+        Wrong(
+            drawing(ratio=lambda sigma, after: 0.0),
+            "You drop all noise at once: after a step sigma' / sigma of it is left.",
         ),
         Wrong(
             drawing(ratio=lambda sigma, after: 1 - after / sigma),
@@ -617,7 +829,7 @@ GENERATE = Exercise(
         ),
         Wrong(
             lambda D, label, w, noise, levels: generate(
-                lambda x, sigma, y=None: D(x, sigma, torch.full((len(x),), 10) if y is None else y),
+                lambda x, sigma, label=None: D(x, sigma, torch.full((len(x),), 10) if label is None else label),
                 label,
                 w,
                 noise,
@@ -664,12 +876,12 @@ def fitted_one_by_one(picture, draw, starts, steps, lr):
     return min(found)
 
 
-def fitting(end=None, sign=1, loss=None, first=None, fewer=0, momentum=0.0):
+def fitting(end=None, sign=1, loss=None, chosen=None, more=0, momentum=0.0):
     """A fit with one part exchanged."""
 
     def answer(picture, draw, starts, steps, lr):
-        f, push = starts[:first].clone(), 0.0
-        for _ in range(steps - fewer):
+        f, push = (chosen(picture, draw, starts) if chosen else starts).clone(), 0.0
+        for _ in range(steps + more if steps else 0):
             f = f.detach().requires_grad_()
             away = draw(f) - picture
             value = loss(away) if loss else away.square().sum()
@@ -681,23 +893,70 @@ def fitting(end=None, sign=1, loss=None, first=None, fewer=0, momentum=0.0):
     return answer
 
 
-def call_fitted(fn, place, off, starts, lr, width):
-    """The distance of a soft dot that was moved off the dots that can be drawn."""
-    pixel = torch.arange(6).double() / 5
-    row, column = torch.meshgrid(pixel, pixel, indexing="ij")
+def nearest_start(picture, draw, starts):
+    index = (draw(starts) - picture).norm(dim=1).argmin()
+    return starts[index : index + 1]
+
+
+def best_on_the_way(picture, draw, starts, steps, lr):
+    return min(fitted(picture, draw, starts, n, lr) for n in range(steps + 1))
+
+
+def call_fitted(fn, picture, starts, A, phase, steps, lr):
+    """The distance from waves with these factors, and that of the first start before any step."""
 
     def draw(f):
-        away = (row.flatten() - f[:, :1]) ** 2 + (column.flatten() - f[:, 1:]) ** 2
-        return torch.exp(-away / width)
+        return torch.cos(f @ A + phase)
 
-    return fn(draw(place)[0] + off, draw, starts, 3, lr)
+    return {"distance": fn(picture, draw, starts, steps, lr), "without a step": fn(picture, draw, starts[:1], 0, lr)}
+
+
+def telling(away):
+    """Which searches, distances (steps + 1, n, starts), tell rules apart, (n,).
+
+    The start that ends nearest is not the nearest at first, and neither it nor the one that ends farthest is the first
+    or the last; the nearest at first ends behind where the second began, is nearer than all are at the end, and
+    something is nearer still on the way.
+    """
+    first, end = away[0], away[-1]
+    (two, order), nearest, farthest, last = first.sort(-1)[:2], end.argmin(-1), end.argmax(-1), end.shape[-1] - 1
+    inside = (nearest > 0) & (nearest < last) & (nearest != order[:, 0]) & (farthest > 0) & (farthest < last)
+    behind = end.gather(1, order[:, :1])[:, 0] > 1.01 * two[:, 1]
+    on_the_way = (away.amin((0, 2)) < 0.99 * two[:, 0]) & (two[:, 0] < 0.99 * end.amin(-1))
+    return inside & behind & on_the_way & (end.sort(-1).values[:, 1] > 1.01 * end.amin(-1))
+
+
+def walked(picture, draw, f, steps, lr):
+    """Distances on the walks from some starts, (steps + 1, starts)."""
+    away = []
+    for _ in range(steps + 1):
+        f = f.detach().requires_grad_()
+        off = draw(f) - picture
+        away.append(off.detach().norm(dim=1))
+        f = f - lr * torch.autograd.grad(off.square().sum(), f)[0]
+    return torch.stack(away)
 
 
 def fit_inputs(g):
-    """Three starts, the farthest first."""
-    place, starts = 0.3 + 0.4 * torch.rand(1, 2, generator=g).double(), torch.rand(3, 2, generator=g).double()
-    starts = starts[(starts - place).norm(dim=1).argsort(descending=True)]
-    return place, 0.1 * normal(g, 36), starts, real(g, 0.003, 0.008), real(g, 0.15, 0.25)
+    """Four to six starts of many, so chosen that they tell."""
+    while True:
+        k, d, steps, lr = whole(g, 1, 3), whole(g, 6, 9), whole(g, 2, 4), real(g, 0.1, 0.4)
+        A, phase, starts = normal(g, k, d), 6 * normal(g, d), normal(g, 40, k)
+        picture = torch.cos(normal(g, k) @ A + phase) + 0.1 * normal(g, d)
+        away = walked(picture, lambda f: torch.cos(f @ A + phase), starts, steps, lr)  # noqa: B023
+        some = torch.rand(300, 40, generator=g).argsort(1)[:, : whole(g, 4, 6)]
+        fine = telling(away[:, some]).nonzero()
+        if len(fine):
+            return picture, starts[some[fine[0, 0]]], A, phase, steps, lr
+
+
+def starts_stay(fn, inputs):
+    """The caller's starts must not begin to require a gradient."""
+    starts = inputs[1]
+    call_fitted(fn, *inputs)
+    if starts.requires_grad:
+        return "You called requires_grad_() on the starts that you were given: work on a copy, starts.detach()."
+    return None
 
 
 FIT = Exercise(
@@ -712,6 +971,7 @@ FIT = Exercise(
     reference=fitted,
     inputs=fit_inputs,
     call=call_fitted,
+    properties=[starts_stay],
     right=[fitted_by_optimiser, fitted_one_by_one],
     may_pass=any_order("starts", "draw"),
     wrong=[
@@ -729,21 +989,54 @@ FIT = Exercise(
             "You averaged over the starts: the nearest drawing counts, so take the least.",
         ),
         Wrong(
+            fitting(end=lambda away: away.norm(dim=1).max()),
+            "You took the largest distance: the nearest drawing counts, so take the least of them.",
+        ),
+        Wrong(
+            fitting(end=lambda away: away.square().mean(1).sqrt().min()),
+            "You averaged over the pixels: the length of a picture is the root of the sum of its squares.",
+        ),
+        Wrong(
             fitting(end=lambda away: away.norm(dim=1)[0]),
             "You kept the first start only: another may have come nearer.",
         ),
         Wrong(
+            fitting(end=lambda away: away.norm(dim=1)[-1]),
+            "You kept the last start only: another may have come nearer.",
+        ),
+        Wrong(
+            fitting(chosen=nearest_start),
+            "You walk only from the start that is nearest before the walk: one that is farther may end nearer.",
+        ),
+        Wrong(
+            fitting(loss=lambda away: away.square().sum(1).min()),
+            "Only the nearest start moves in each of your steps: walk from each of them.",
+        ),
+        Wrong(
+            best_on_the_way,
+            "You keep the least distance on the way: the ends of the walks are asked for.",
+        ),
+        Wrong(
             fitting(loss=lambda away: away.square().mean()),
-            "Your gradient shrinks with the number of pixels and of starts: sum the squares, do not average them.",
+            "Your gradient shrinks with the number of pixels: sum the squares, do not average them.",
         ),
         Wrong(
             fitting(loss=lambda away: away.norm(dim=1).sum()),
             "Your gradient is that of the distance: the step of (13.7) takes that of its square.",
         ),
-        Wrong(fitting(fewer=1), "You take one step too few."),
+        Wrong(
+            fitting(loss=lambda away: away.square().sum() / 2),
+            "Your gradient is halved: (13.7) goes down the squared distance, without a 1/2.",
+        ),
+        Wrong(
+            fitting(loss=lambda away: away.square().sum(1).mean()),
+            "Your gradient shrinks with the number of starts: sum over them, each start has a walk of its own.",
+        ),
+        Wrong(fitting(more=-1), "You take one step too few."),
+        Wrong(fitting(more=1), "You take one step too many."),
         Wrong(
             lambda picture, draw, starts, steps, lr: (draw(starts) - picture).norm(dim=1).min(),
-            "You only look at the starts: go downhill from each of them first.",
+            "The distances of the starts before their walks count in yours: go downhill, and look at the ends alone.",
         ),
     ],
 )
@@ -783,23 +1076,38 @@ def constrained(goal=None, is_open=None, size=lambda x: x.square(), gather=lambd
     return answer
 
 
-def call_constraint(fn, estimate, sigma, A, lam, gate):
-    """The term and its gradient, for a bent projector."""
+def call_constraint(fn, estimate, sigma, A, phase, lam, gate):
+    """The term and its gradient, for a bent projector that leaves no picture where it is, the empty one neither."""
 
     def project(x):
-        return torch.tanh(x.flatten(1) @ A).reshape(x.shape)
+        return torch.tanh(x.flatten(1) @ A + phase).reshape(x.shape)
 
     estimate = estimate.clone().requires_grad_()
     value = fn(estimate, sigma, project, lam, gate)
     if not (isinstance(value, torch.Tensor) and value.requires_grad):
-        return torch.as_tensor(float(value)), torch.zeros_like(estimate)
-    return value, torch.autograd.grad(value, estimate, allow_unused=True, materialize_grads=True)[0]
+        return {"term": torch.as_tensor(value), "gradient": torch.zeros_like(estimate)}
+    slope = torch.autograd.grad(value.sum(), estimate, allow_unused=True, materialize_grads=True)[0]
+    return {"term": value, "gradient": slope}
 
 
 def constraint_inputs(g):
-    N = whole(g, 5, 7)
-    sigma = torch.cat([torch.tensor([0.1, 0.9, 0.2, 1.5]), 2 * torch.rand(N - 4, generator=g)]).double()
-    return normal(g, N, 1, 2, 3), sigma[:, None, None, None], 0.5 * normal(g, 6, 6), real(g, 1.5, 9), real(g, 0.4, 0.8)
+    """One picture behind an open gate, or several: some open, one just so, one at the gate itself, some shut."""
+    gate, C, H = real(g, 0.7, 3), whole(g, 1, 3), whole(g, 2, 3)
+    share = torch.tensor([0.9])
+    if whole(g, 0, 3):
+        share = torch.cat([torch.tensor([0.9, 0.2, 1.0, 1.7]), 2 * torch.rand(whole(g, 0, 3), generator=g)])
+        share = share[torch.randperm(len(share), generator=g)]
+    sigma, d = gate * share.double(), C * H * (5 - H)
+    estimate = normal(g, len(sigma), C, H, 5 - H)
+    return estimate, sigma[:, None, None, None], normal(g, d, d) / d**0.5, normal(g, d), real(g, 1.5, 9), gate
+
+
+def shut_is_zero(fn, inputs):
+    """Where every gate is shut the term is 0, and so is its gradient."""
+    found = call_constraint(fn, *inputs[:-1], 0.0)
+    if any(float(part.abs().max()) != 0.0 for part in found.values()):
+        return "Where every gate is shut your term or its gradient is not 0, or NaN: average over the whole batch."
+    return None
 
 
 CONSTRAINT = Exercise(
@@ -813,7 +1121,9 @@ CONSTRAINT = Exercise(
     name="constraint",
     reference=constraint,
     inputs=constraint_inputs,
+    draws=8,
     call=call_constraint,
+    properties=[shut_is_zero],
     right=[constraint_plainly, constraint_by_loop],
     wrong=[
         Wrong(
@@ -838,16 +1148,49 @@ CONSTRAINT = Exercise(
             lambda estimate, sigma, project, lam, gate: (
                 lam * ((sigma < gate) * (estimate.detach() - project(estimate).detach()) ** 2).mean()
             ),
-            "No gradient reaches the estimate: only the projector's answer is held fixed.",
+            "No gradient reaches the estimate: return a tensor, no .item(), and hold only P's answer fixed.",
+        ),
+        Wrong(
+            constrained(is_open=lambda sigma, gate: sigma <= gate),
+            "Your gate is open at its own level: (13.8) has sigma < gate, not <=.",
+        ),
+        Wrong(
+            constrained(is_open=lambda sigma, gate: sigma < 0.5),
+            "Your gate stands at .5 whatever is asked for: compare sigma with the argument `gate`.",
+        ),
+        Wrong(
+            constrained(is_open=lambda sigma, gate: (sigma < gate).all()),
+            "Your gate is one for the whole batch: each picture has its own level.",
+        ),
+        Wrong(
+            constrained(is_open=lambda sigma, gate: (sigma < gate).double().mean()),
+            "You multiply two means, of the gate and of the residual: take the mean of their product.",
+        ),
+        Wrong(
+            lambda estimate, sigma, project, lam, gate: constraint(
+                (sigma < gate) * estimate, sigma, lambda x: project((sigma < gate) * x), lam, torch.inf
+            ),
+            "You shut the gate before projecting, and P moves empty pictures too: multiply the residual by the gate.",
         ),
         Wrong(constrained(size=lambda x: x.abs()), "The residual is squared in (13.8), not taken by its size."),
         Wrong(
             constrained(scale=lambda lam, gated: lam * len(gated) / gated.sum()),
             "You divide by the number of open levels: (13.8) is a mean over the whole batch.",
         ),
+        Wrong(
+            lambda estimate, sigma, project, lam, gate: (
+                lam * ((sigma < gate) * (estimate - project(estimate).detach()) ** 2).flatten(1).sum(1).sqrt().mean()
+            ),
+            "You took a root, whose gradient is NaN where the gate is shut: (13.8) is a mean of squares.",
+        ),
+        Wrong(constrained(scale=lambda lam, gated: lam**2), "You squared lam: it multiplies the term once."),
         Wrong(constrained(scale=lambda lam, gated: 1.0), "lam does not enter: it says how much the term weighs."),
         Wrong(
             constrained(gather=lambda x: x.sum()), "You summed: (13.8) is a mean over the batch and over the pixels."
+        ),
+        Wrong(
+            constrained(gather=lambda x: x.flatten(1).sum(1).mean()),
+            "You summed over the pixels: (13.8) is a mean over them as well as over the batch.",
         ),
     ],
     home="course_lib.penalties:denoiser_residual",
@@ -880,20 +1223,41 @@ def editing(change):
     return lambda D, y, known: lambda x, sigma: change(D, y, known, x, sigma)
 
 
+def with_noise(D, y, known, x, sigma):
+    return torch.where(known, y + sigma * torch.randn_like(x), D(x, sigma))
+
+
+def remembering(D, y, known):
+    """A denoiser that asks D once."""
+    found = []
+
+    def denoiser(x, sigma):
+        found.append(found[0] if found else D(x, sigma))
+        return torch.where(known, y, found[0])
+
+    return denoiser
+
+
 def call_edited(fn, x, y, known, sigma, a):
-    """The new denoiser's estimates; a single 0 where a picture came back in place of a denoiser."""
+    """The new denoiser's estimates at two levels; a single 0 where a picture came back in place of a denoiser."""
 
     def D(x, sigma):
         return torch.tanh(x.cumsum(-1) / (a + sigma))
 
     denoiser = fn(D, y, known)
-    return torch.tensor(0.0) if isinstance(denoiser, torch.Tensor) else denoiser(x, sigma)
+    if isinstance(denoiser, torch.Tensor):
+        return torch.tensor(0.0)
+    return {"first call": denoiser(x, sigma), "second call": denoiser(x.flip(0) - 1, sigma / 2)}
 
 
 def editing_inputs(g):
-    known = torch.rand(1, 4, 4, generator=g) < 0.5
-    known[0, 0], known[0, 1] = torch.tensor([True, False, True, False]), torch.tensor([False, True, False, True])
-    return normal(g, 3, 1, 4, 4), normal(g, 1, 4, 4), known, real(g, 0.3, 2), real(g, 0.5, 1.5)
+    """One to three pictures that are not square; y is one picture or a batch, and 0 at some pixels that are kept."""
+    N, C, H = whole(g, 1, 3), whole(g, 1, 3), whole(g, 3, 5)
+    shape = (C, H, H + 1 if H < 5 else 3)
+    y = normal(g, N, *shape) if whole(g, 0, 1) else normal(g, *shape)
+    known = torch.rand(shape, generator=g) < 0.5
+    known[:, 0], y[..., 0, 0] = torch.arange(shape[2]) % 2 == 0, 0.0
+    return normal(g, N, *shape), y, known, real(g, 0.3, 2), real(g, 0.5, 1.5)
 
 
 EDITED = Exercise(
@@ -907,6 +1271,7 @@ EDITED = Exercise(
     name="edited",
     reference=edited,
     inputs=editing_inputs,
+    draws=16,
     call=call_edited,
     right=[edited_by_product, edited_by_index],
     wrong=[
@@ -917,6 +1282,38 @@ EDITED = Exercise(
         Wrong(
             editing(lambda D, y, known, x, sigma: D(torch.where(known, y, x), sigma)),
             "You put y into the noisy x, and D was shown a clean half in a noisy picture: put y into the estimate.",
+        ),
+        Wrong(
+            editing(lambda D, y, known, x, sigma: torch.where(known, y, D(torch.where(known, y, x), sigma))),
+            "You put y into the noisy x as well: D is asked about x as it comes, and y enters the estimate alone.",
+        ),
+        Wrong(
+            editing(lambda D, y, known, x, sigma: torch.where(known, x, D(x, sigma))),
+            "You kept the noisy x where the picture is known: y stands there.",
+        ),
+        Wrong(
+            editing(with_noise),
+            "You added noise to y: the estimate is a clean picture, and the sampler sees to the noise.",
+        ),
+        Wrong(
+            editing(lambda D, y, known, x, sigma: known * y + D(x, sigma)),
+            "The factor 1 - m is missing: where y is known, D is left out.",
+        ),
+        Wrong(
+            editing(lambda D, y, known, x, sigma: torch.where(known & (y != 0), y, D(x, sigma))),
+            "You took the zeros of y for unknown: `known` alone says what is kept.",
+        ),
+        Wrong(
+            editing(lambda D, y, known, x, sigma: torch.where(known[:1], y, D(x, sigma))),
+            "You used the mask of the first channel for all: each has its own.",
+        ),
+        Wrong(
+            editing(lambda D, y, known, x, sigma: torch.where(known, y[:1] if y.ndim == 4 else y, D(x, sigma))),
+            "All pictures keep the first one's part: y may be a batch, a picture for each.",
+        ),
+        Wrong(
+            remembering,
+            "Your denoiser gives the answer of its first call again: ask D anew in each call.",
         ),
         Wrong(
             editing(lambda D, y, known, x, sigma: torch.where(known, y, x)),
