@@ -881,7 +881,7 @@ def fitting(end=None, sign=1, loss=None, chosen=None, more=0, momentum=0.0):
 
     def answer(picture, draw, starts, steps, lr):
         f, push = (chosen(picture, draw, starts) if chosen else starts).clone(), 0.0
-        for _ in range(steps + more if steps else 0):
+        for _ in range(steps + more):
             f = f.detach().requires_grad_()
             away = draw(f) - picture
             value = loss(away) if loss else away.square().sum()
@@ -1106,7 +1106,7 @@ def shut_is_zero(fn, inputs):
     """Where every gate is shut the term is 0, and so is its gradient."""
     found = call_constraint(fn, *inputs[:-1], 0.0)
     if any(float(part.abs().max()) != 0.0 for part in found.values()):
-        return "Where every gate is shut your term or its gradient is not 0, or NaN: average over the whole batch."
+        return "Where every gate is shut your term or its gradient is NaN or not 0: average over the whole batch."
     return None
 
 
@@ -1133,6 +1133,10 @@ CONSTRAINT = Exercise(
         Wrong(
             constrained(is_open=lambda sigma, gate: sigma >= gate),
             "Your gate is open at high noise and shut at low noise: turn it round.",
+        ),
+        Wrong(
+            constrained(is_open=lambda sigma, gate: sigma > gate),
+            "Your comparison is turned: the gate is open where sigma lies below it.",
         ),
         Wrong(
             constrained(goal=lambda estimate, project: project(estimate)),
@@ -1163,7 +1167,7 @@ CONSTRAINT = Exercise(
             "Your gate is one for the whole batch: each picture has its own level.",
         ),
         Wrong(
-            constrained(is_open=lambda sigma, gate: (sigma < gate).double().mean()),
+            constrained(is_open=lambda sigma, gate: (sigma < gate).float().mean()),
             "You multiply two means, of the gate and of the residual: take the mean of their product.",
         ),
         Wrong(
