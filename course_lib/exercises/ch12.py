@@ -1,9 +1,11 @@
 """Chapter 12, LoRA on pictures: reference answers, inputs, anticipated wrong answers, and the quiz."""
 
+import copy
+
 import torch
 
 from course_lib import metrics, training
-from course_lib.exercises.calls import call_trained, trainable
+from course_lib.exercises.calls import trainable
 from course_lib.exercises.declare import Exercise, Question, Wrong, any_order
 from course_lib.exercises.draws import normal, real, whole
 
@@ -29,15 +31,24 @@ def size_by_slices(layers, targets, rank):
 
 
 def draw_layers(g):
-    """Layers of two blocks, some of whose names hold a target without ending in it."""
+    """Layers of two blocks: names that end in two targets, in more than one, only hold one, or end as one does.
+
+    The added layers are narrower than the rank as a rule.
+    """
     layers = []
     for block in range(2):
-        wide, text = 8 * whole(g, 4, 9), 8 * whole(g, 10, 14)
-        of_picture, of_text = ("attn1.to_q", "attn1.to_k", "attn2.to_q", "attn2.to_out.0"), ("attn2.to_k", "attn2.to_v")
-        inputs = dict.fromkeys(of_picture, wide) | dict.fromkeys(of_text, text)
-        inputs |= {"attn2.to_k.norm": 4, "ff": 4 * wide}
-        layers += [(f"block{block}.{name}", wide, into) for name, into in inputs.items()]
-    return layers, ["to_q", "to_k", "to_out.0"], whole(g, 2, 6)
+        wide, text, narrow = 8 * whole(g, 1, 9), 8 * whole(g, 1, 14), whole(g, 1, 4)
+        of_picture = ("attn1.to_q", "attn1.to_k", "attn2.to_q", "attn2.to_out.0", "attn2.to_q.norm", "ff.net.0")
+        inputs = dict.fromkeys(of_picture, wide) | dict.fromkeys(("attn2.to_k", "attn2.to_v"), text)
+        inputs |= dict.fromkeys(("attn2.add_to_q", "attn2.add_to_k"), narrow) | {"attn2.to_k.norm": 4, "ff.net.2": text}
+        layers += [(f"block{block}.{name}", 2 * text if name == "ff.net.0" else wide, inputs[name]) for name in inputs]
+    targets = (["to_q", "q", "to_out.0"], ["to_k", "attn2.to_k", "to_out.0"], ["to_out.0", "k", "add_to_k"])
+    return layers, targets[whole(g, 0, 2)], whole(g, 2, 12)
+
+
+def sized(counts):
+    """The reference with another rule for how often a layer counts: counts(name, targets) -> a number."""
+    return lambda layers, targets, rank: sum(counts(name, targets) * rank * (n + m) for name, n, m in layers)
 
 
 SIZE = Exercise(
@@ -51,6 +62,7 @@ SIZE = Exercise(
     name="adapter_size",
     reference=adapter_size,
     inputs=draw_layers,
+    draws=16,
     right=[size_by_factors, size_by_slices],
     wrong=[
         Wrong(
@@ -85,6 +97,29 @@ SIZE = Exercise(
             ),
             "You added the frozen weights to those that are trained.",
         ),
+        Wrong(
+            sized(lambda name, targets: sum(name.endswith(end) for end in targets)),
+            "A layer whose name ends in two of the targets is counted twice: it gets one adapter.",
+        ),
+        Wrong(
+            sized(lambda name, targets: any(name.endswith("." + end) for end in targets)),
+            "You ask for a dot before the target: add_to_q ends in to_q as well.",
+        ),
+        Wrong(
+            sized(lambda name, targets: name.split(".")[-1] in targets),
+            "You compare what follows the last dot with the targets: to_out.0 holds a dot itself, and add_to_q ends in "
+            "to_q.",
+        ),
+        Wrong(
+            sized(lambda name, targets: name.split(".")[-1] in [end.split(".")[-1] for end in targets]),
+            "You cut names and targets at their last dot: of to_out.0 only 0 is left, and other names end so.",
+        ),
+        Wrong(
+            lambda layers, targets, rank: sum(
+                min(rank, n, m) * (n + m) for name, n, m in layers if name.endswith(tuple(targets))
+            ),
+            "You cut the rank at a layer's width: A has `rank` rows all the same, and all of them are trained.",
+        ),
     ],
     may_pass=any_order("layers", "targets"),
 )
@@ -113,6 +148,26 @@ def weighed(weight):
     return lambda x0, estimate, sigma: (weight(sigma) * (estimate - x0).square()).mean()
 
 
+def call_v_loss(fn, x0, estimate, sigma):
+    """The loss, and its gradient with respect to the estimate, which alone is trained."""
+    estimate = estimate.requires_grad_()
+    loss = trainable(fn(x0, estimate, sigma))
+    slope = torch.autograd.grad(loss, estimate, allow_unused=True)[0]
+    return {"loss": loss, "gradient": torch.zeros_like(estimate) if slope is None else slope}
+
+
+def draw_estimate(g):
+    """A batch of one or more pictures of any size, an estimate of it and its levels."""
+    shape = whole(g, 1, 7), whole(g, 1, 4), whole(g, 1, 4), whole(g, 2, 4)
+    return normal(g, *shape), normal(g, *shape), (2 * normal(g, shape[0], 1, 1, 1)).exp()
+
+
+def v_loss_untracked(x0, estimate, sigma):
+    with torch.no_grad():
+        loss = v_loss_by_weight(x0, estimate, sigma)
+    return loss.requires_grad_()
+
+
 V_LOSS = Exercise(
     "12.2",
     "The loss in v",
@@ -124,12 +179,9 @@ V_LOSS = Exercise(
     equation="(12.1)",
     name="v_loss",
     reference=v_loss,
-    inputs=lambda g: (
-        normal(g, n := whole(g, 4, 7), 2, 3, 3),
-        normal(g, n, 2, 3, 3),
-        (2 * normal(g, n, 1, 1, 1)).exp(),
-    ),
-    call=call_trained,
+    inputs=draw_estimate,
+    draws=12,
+    call=call_v_loss,
     beside=True,
     right=[v_loss_by_weight, v_loss_by_v],
     tolerance=1e-7,
@@ -160,6 +212,24 @@ V_LOSS = Exercise(
         Wrong(
             lambda x0, estimate, sigma: ((1 + 1 / sigma**2) * (estimate - x0).square()).flatten(1).sum(1).mean(),
             "You added up the numbers of a picture: (12.1) takes their mean, like that over the pictures.",
+        ),
+        Wrong(
+            lambda x0, estimate, sigma: ((1 + 1 / sigma**2) * (estimate - x0).square()).sum(),
+            "You added everything up: (12.1) is a mean, over the pictures and over their numbers.",
+        ),
+        Wrong(
+            weighed(lambda s: (1 / s**2).clamp(max=5)),
+            "You kept the cap of the base model's training, min(SNR, 5): (12.1) is the plain error of v.",
+        ),
+        Wrong(
+            weighed(lambda s: (1 / s**2).clamp(max=5) / (1 / s**2 + 1)),
+            "Your weight is min(SNR, 5) / (SNR + 1): it stood before the error of v in the base model's training, and "
+            "(12.1) has another.",
+        ),
+        Wrong(
+            v_loss_untracked,
+            "The number is right, but no gradient reaches the estimate: requires_grad_() on a finished loss makes "
+            "none; leave out no_grad.",
         ),
     ],
     home="course_lib.training:denoising_loss",
@@ -210,6 +280,12 @@ def rest_of(s, kept):
     return s - torch.linalg.pinv(kept) @ (kept @ s)
 
 
+def draw_change(g):
+    """A layer higher or wider, one to three kept inputs that are not at right angles, s and its target."""
+    m, n, K = whole(g, 1, 12), whole(g, 6, 10), whole(g, 1, 3)
+    return normal(g, m, n), normal(g, n), normal(g, K, n) + 0.7, normal(g, m)
+
+
 CHANGE = Exercise(
     "12.3",
     "Change one word, keep the others",
@@ -221,12 +297,8 @@ CHANGE = Exercise(
     equation="(12.3)",
     name="smallest_change",
     reference=smallest_change,
-    inputs=lambda g: (
-        normal(g, m := whole(g, 3, 4), n := whole(g, 8, 10)),
-        normal(g, n),
-        normal(g, whole(g, 2, 3), n) + 0.7,
-        normal(g, m),
-    ),
+    inputs=draw_change,
+    draws=12,
     right=[change_by_pinv, change_by_basis],
     tolerance=1e-6,
     wrong=[
@@ -312,21 +384,71 @@ def without_sigma(D, x0, sigma, eps, n, lam):
     return error[:n].mean() + lam * error[n:].mean()
 
 
+def subject_cut(D, x0, sigma, eps, n, lam):
+    error = errors(D, x0, sigma, eps)
+    return error[:n].mean().detach() + lam * error[n:].mean()
+
+
+def class_cut(D, x0, sigma, eps, n, lam):
+    error = errors(D, x0, sigma, eps)
+    return error[:n].mean() + lam * error[n:].mean().detach()
+
+
+def untracked(D, x0, sigma, eps, n, lam):
+    with torch.no_grad():
+        loss = preserved_loss(D, x0, sigma, eps, n, lam)
+    return loss.requires_grad_()
+
+
+def with_input(change):
+    """The reference with something else given to D: change(x0, sigma, eps)."""
+
+    def answer(D, x0, sigma, eps, n, lam):
+        error = (1 + 1 / sigma**2) * (D(change(x0, sigma, eps), sigma) - x0).square()
+        return error[:n].mean() + lam * error[n:].mean()
+
+    return answer
+
+
+def against_noise(D, x0, sigma, eps, n, lam):
+    error = (1 + 1 / sigma**2) * (D(x0 + sigma * eps, sigma) - eps).square()
+    return error[:n].mean() + lam * error[n:].mean()
+
+
+def cut_at(place):
+    """The reference with the subject's pictures ending elsewhere: place(n)."""
+
+    def answer(D, x0, sigma, eps, n, lam):
+        error = errors(D, x0, sigma, eps)
+        return error[: place(n)].mean() + lam * error[place(n) :].mean()
+
+    return answer
+
+
+def last_rows(D, x0, sigma, eps, n, lam):
+    error = errors(D, x0, sigma, eps)
+    return error[-n:].mean() + lam * error[:-n].mean()
+
+
 def call_preserved(fn, x0, sigma, eps, n, lam):
-    """The loss for a denoiser that could be trained and counts its calls, and their number."""
-    calls, trained = [], torch.ones((), dtype=x0.dtype, requires_grad=True)
+    """The loss for a denoiser with two parameters, its gradient, and whether the denoiser was called once."""
+    calls, trained = [], torch.tensor([0.8, 0.3], dtype=x0.dtype, requires_grad=True)
 
-    def D(x, s):
+    def D(x, sigma):
         calls.append(len(x))
-        return trained * x.tanh() / (1 + s)
+        return trained[0] * x.tanh() / (1 + sigma) + trained[1] * sigma
 
-    return trainable(fn(D, x0, sigma, eps, n, lam)), len(calls)
+    loss = trainable(fn(D, x0, sigma, eps, n, lam))
+    slope = torch.autograd.grad(loss, trained, allow_unused=True)[0]
+    slope = torch.zeros_like(trained) if slope is None else slope
+    return {"loss": loss, "gradient": slope, "calls of D": min(len(calls), 2)}
 
 
 def draw_batch(g):
-    n, m = whole(g, 2, 4), whole(g, 6, 8)
-    x0, eps, sigma = normal(g, n + m, 2, 3, 3), normal(g, n + m, 2, 3, 3), (0.5 * normal(g, n + m, 1, 1, 1)).exp()
-    return x0, sigma, eps, n, real(g, 0.2, 0.8)
+    """As many pictures of the subject as of the class, more or fewer, down to one; lam below 1, 1, or above."""
+    n, m, shape = whole(g, 1, 6), whole(g, 1, 6), (whole(g, 1, 3), whole(g, 2, 4), whole(g, 1, 4))
+    x0, eps, sigma = normal(g, n + m, *shape), normal(g, n + m, *shape), (0.5 * normal(g, n + m, 1, 1, 1)).exp()
+    return x0, sigma, eps, n, (real(g, 0.2, 0.8), 1.0, real(g, 1.2, 3.0))[whole(g, 0, 2)]
 
 
 PRESERVED = Exercise(
@@ -340,6 +462,7 @@ PRESERVED = Exercise(
     name="preserved_loss",
     reference=preserved_loss,
     inputs=draw_batch,
+    draws=16,
     call=call_preserved,
     beside=True,
     tolerance=1e-7,
@@ -355,7 +478,9 @@ PRESERVED = Exercise(
             "Your lam weighs the subject: it belongs to the pictures of the class.",
         ),
         Wrong(without_weight, "The weight of (12.1) is missing: 1 + 1 / sigma**2, for each picture its own."),
-        Wrong(twice_called, "The loss is right, but the network is called twice: put both kinds in one batch."),
+        Wrong(
+            twice_called, "The loss is right, but the network is called more than once: put both kinds in one batch."
+        ),
         Wrong(
             lambda D, x0, sigma, eps, n, lam: (
                 (1 - lam) * (e := errors(D, x0, sigma, eps))[:n].mean() + lam * e[n:].mean()
@@ -392,6 +517,47 @@ PRESERVED = Exercise(
             without_sigma,
             "Your noise has no level: D is asked about x0 + sigma * eps.",
         ),
+        Wrong(
+            class_cut,
+            "The number is right, but no gradient flows through the class's pictures: they are watched only.",
+        ),
+        Wrong(
+            subject_cut,
+            "The number is right, but no gradient flows through the subject's pictures, so the subject is not learnt.",
+        ),
+        Wrong(
+            untracked,
+            "The number is right, but no gradient reaches D: requires_grad_() on a finished loss makes none; leave out "
+            "no_grad.",
+        ),
+        Wrong(
+            lambda D, x0, sigma, eps, n, lam: (
+                (e := errors(D, x0, sigma, eps).flatten(1).sum(1))[:n].mean() + lam * e[n:].mean()
+            ),
+            "You added up the numbers of a picture: each term of (12.4) is their mean.",
+        ),
+        Wrong(
+            lambda D, x0, sigma, eps, n, lam: preserved_loss(D, x0, sigma, eps, n, lam) / (1 + lam),
+            "You divide by 1 + lam: (12.4) is a sum, not a mean.",
+        ),
+        Wrong(
+            cut_at(lambda n: n - 1), "You cut one picture too early: [:n] are the first n, since indices begin at 0."
+        ),
+        Wrong(
+            cut_at(lambda n: n + 1),
+            "You cut one picture too late: the class begins at index n, since the first index is 0.",
+        ),
+        Wrong(last_rows, "You took the last n pictures for the subject's: they are the first n."),
+        Wrong(
+            with_input(lambda x0, sigma, eps: x0 + sigma * torch.randn_like(eps)),
+            "You draw noise of your own: eps is given.",
+        ),
+        Wrong(
+            with_input(lambda x0, sigma, eps: (x0 + sigma * eps) / (1 + sigma**2).sqrt()),
+            "You scale the noisy picture by 1 / sqrt(1 + sigma**2): D takes x0 + sigma * eps, as in (12.1).",
+        ),
+        Wrong(with_input(lambda x0, sigma, eps: x0), "You showed D the pictures without noise: eps is missing."),
+        Wrong(against_noise, "You compare what D returns with eps: D returns an estimate of x0."),
     ],
 )
 
@@ -408,9 +574,11 @@ AGAIN = "The same captions go every time: draw from the g that you are given, an
 ELSEWHERE = "The same g leaves out other captions the second time: take all your draws from g."
 SWAPPED = "You keep a share of `share` and leave the rest out: it is the other way round."
 OFF = "The share of captions left out is not `share`."
+SHARED = "Some captions share a draw, so that one tells of the other: take as many draws as there are captions."
+ONE = "One caption never goes, or always, in a hundred batches: each goes with the same probability."
 COUNTED = "The same number of captions goes each time: each goes or stays by a draw of its own, so the number varies."
 UNEVEN = "Some captions go far more often than others: each goes with the same probability."
-BATCHES = 20
+BATCHES = 100
 
 
 def dropped(words, nothing, share, g):
@@ -447,10 +615,16 @@ def zeros_for(words, nothing, share, g):
     return words * (torch.rand(len(words), 1, 1, generator=g) >= share)
 
 
+def first_stays(words, nothing, share, g):
+    gone = torch.rand(len(words), generator=g) < share
+    gone[0] = False
+    return torch.where(gone[:, None, None], nothing, words)
+
+
 def call_dropped(fn, words, nothing, share, seed):
-    """What comes out of 20 batches in a row, and of the first once more, from the same state of g."""
+    """What comes out of 100 batches in a row, and of the first once more, from the same state of g."""
     g = torch.Generator().manual_seed(seed)
-    found = [fn(words, nothing, share, g) for _ in range(20)]
+    found = [fn(words, nothing, share, g) for _ in range(100)]
     return torch.stack([*found, fn(words, nothing, share, torch.Generator().manual_seed(seed))])
 
 
@@ -485,7 +659,28 @@ def _how_many_go(gone, share):
         return SWAPPED if abs(mean - 1 + share) <= error else OFF
     if gone.sum(1).var() < 0.1 * gone.shape[1] * variance:
         return COUNTED
-    return UNEVEN if gone.mean(0).var() > 2 * variance / len(gone) else None
+    if _dependence(gone) > 6:
+        return SHARED
+    if gone.mean(0).var() > 2 * variance / len(gone):
+        return UNEVEN
+    return ONE if (gone == gone[0]).all(0).any() else None
+
+
+def _dependence(gone):
+    """The largest correlation of captions at one distance, or mirrored at one place, in its standard errors."""
+    z = gone - gone.mean(0)
+    i, j = torch.triu_indices(gone.shape[1], gone.shape[1], 1)
+    products, found = (z.T @ z)[i, j] / z.square().mean(), []
+    for kind in (j - i, i + j):
+        pairs = torch.bincount(kind)
+        errors = torch.bincount(kind, products)[pairs >= 30] / (pairs[pairs >= 30] * len(gone)).sqrt()
+        found.append(errors.abs().max().item())
+    return max(found)
+
+
+def twice_each(draws_of):
+    """Fewer draws than captions, spread over them: draws_of(number of captions, g) -> (N,)."""
+    return leaving_out(lambda n, share, g: draws_of(n, g)[:n] < share)
 
 
 DROPPED = Exercise(
@@ -498,7 +693,7 @@ DROPPED = Exercise(
     further=True,
     name="dropped",
     reference=dropped,
-    inputs=lambda g: (normal(g, 150, 3, 2), normal(g, 3, 2), real(g, 0.12, 0.4), whole(g, 0, 2**31 - 1)),
+    inputs=lambda g: (normal(g, whole(g, 70, 90), 3, 2), normal(g, 3, 2), real(g, 0.15, 0.4), whole(g, 0, 2**31 - 1)),
     call=call_dropped,
     accept=accept_dropped,
     draws=2,
@@ -518,6 +713,8 @@ DROPPED = Exercise(
         Wrong(leaving_out(lambda n, share, g: torch.rand(n, generator=g) < share / 2), OFF),
         Wrong(leaving_out(lambda n, share, g: torch.randperm(n, generator=g) < round(share * n)), COUNTED),
         Wrong(leaving_out(lambda n, share, g: torch.rand(n, generator=g) < 2 * share * (torch.arange(n) % 2)), UNEVEN),
+        Wrong(twice_each(lambda n, g: torch.rand((n + 1) // 2, generator=g).repeat_interleave(2)), SHARED),
+        Wrong(first_stays, ONE),
     ],
 )
 
@@ -542,16 +739,32 @@ def nearer_by_loop(generated, training, held_out):
     return torch.as_tensor(count).double() / len(generated)
 
 
-def share_below(left, right):
-    """A share computed from two numbers a picture."""
-    return lambda *sets: (left(*sets) < right(*sets)).double().mean()
+def nearer_in_float32(generated, training, held_out):
+    seen, unseen = (torch.cdist(generated, some).min(1).values for some in (training, held_out))
+    return (seen < unseen).float().mean()
+
+
+def by_sums(points, some):
+    """The smallest sum of the sizes of the differences, for each of the points."""
+    return torch.cdist(points, some, p=1).amin(1)
 
 
 def draw_pictures(g):
-    """Some copies, some fresh ones."""
-    training, held_out, n = normal(g, 5, 6), normal(g, 5, 6), whole(g, 40, 50)
-    copies = training[torch.randint(5, (n,), generator=g)] + 1.2 * normal(g, n, 6)
-    return torch.cat([copies, normal(g, 60 - n, 6)]), training, held_out
+    """Some copies, some fresh ones, and two sets of any one size."""
+    M, d, near, far = whole(g, 1, 8), whole(g, 1, 7), whole(g, 0, 50), whole(g, 1, 20)
+    training, held_out = normal(g, M, d), normal(g, M, d)
+    copies = training[torch.randint(M, (near,), generator=g)] + 1.2 * normal(g, near, d)
+    return torch.cat([copies, normal(g, far, d)]), training, held_out
+
+
+def ties_are_not_nearer(fn, inputs):
+    """A picture that is as near to both sets is not nearer to one; the library counts it half, which is let pass."""
+    both, other = torch.tensor([[0.0, 3.0]]), torch.tensor([[8.0, 0.0]])
+    training, held_out = torch.cat([both, other]), torch.cat([both, -other])
+    generated = torch.tensor([[0.0, 3.0], [0.0, 0.0], [9.0, 0.0], [-9.0, 0.0], [-8.0, 1.0]])
+    if float(fn(generated, training, held_out)) > 0.41:  # one of five is nearer and two are as near
+        return "A picture that is as near to a held-out picture is not nearer to a training one: (12.5) has <, not <=."
+    return None
 
 
 NEARER = Exercise(
@@ -565,8 +778,10 @@ NEARER = Exercise(
     name="nearer",
     reference=nearer,
     inputs=draw_pictures,
-    right=[nearer_by_cdist, nearer_by_loop],
-    draws=10,
+    right=[nearer_by_cdist, nearer_by_loop, nearer_in_float32],
+    properties=[ties_are_not_nearer],
+    tolerance=1e-6,  # a share is that of its counts in float32 as well
+    draws=20,
     wrong=[
         Wrong(
             lambda x, t, h: (torch.cdist(x, t).mean(1) < torch.cdist(x, h).mean(1)).double().mean(),
@@ -596,6 +811,10 @@ NEARER = Exercise(
             lambda x, t, h: (torch.cdist(x, t).amin(1) < torch.cdist(x, h).amin(1)).sum().double(),
             "You returned a count: (12.5) divides it by the number of generated pictures.",
         ),
+        Wrong(
+            lambda x, t, h: (by_sums(x, t) < by_sums(x, h)).double().mean(),
+            "You add up the sizes of the differences: the distance in (12.5) is the root of the sum of their squares.",
+        ),
     ],
     home="course_lib.metrics.neighbours:nearer_to_training",
     may_pass=any_order("generated", "training", "held_out"),
@@ -604,14 +823,32 @@ NEARER = Exercise(
 
 # 12.7 experiment: is it memory?
 
-ALARMS = "You see memory where there is none: a training set can lie well by luck; see how other sets of five do."
-MISSED = "You miss sets that were copied: when the training set is nearer than all held-out sets, that is memory."
+ALARMS = "You see memory where there is none: a training set can lie well by luck; see how other sets do."
+NEVER = "You call no set remembered: where hardly any of many held-out sets is as near, that is memory."
+MISSED = "You miss sets that were copied: there at least 19 of 20 held-out sets are farther by the mean distance."
 ALWAYS = "You call every set remembered: some of them were drawn without any."
 LEVEL = "You compare the share m with a fixed number: by luck of the set m is large without memory; rank the sets."
 ONE_SET = "You compare with one held-out set: one of two sets is nearer without any memory; all K are due."
 AXIS = "Your minimum runs over the generated pictures: each generated picture has a nearest one in the set, not turned."
-PLUS = "With 12 held-out sets p cannot fall below 1 / 13: the two + 1 are missing, which count the training set itself."
-LUCK, COPIES, COPIES_OF_FEW = 0, 1, 2  # what a case is
+FEW = "You find memory with 12 held-out sets, where p cannot fall below 1 / 13: what do you count, and what divide by?"
+PLUS = "Without the + 1 above p can be 0, even with 12 held-out sets: the training set is counted as one of the sets."
+FORTY = "You divide by 40 whatever K is: there are K + 1 sets, and K is the length of held_out."
+STRICT = "At p of exactly .05 you say no: ask for <=, and divide by K + 1, since the training set is one of the sets."
+LINE = "You rank the sets as (12.6) does, but draw the line elsewhere than at p = .05."
+TWO_SIDED = "You call it memory as well where the training set is farther than all others: only the near end counts."
+TIES = "A held-out set at the same distance as the training set counts in (12.6): it has <=, not <."
+TURNED = "Your comparison is turned round: p counts the held-out sets that are as near as the training set, or nearer."
+PAIR = "One pair of pictures decides for you: take each generated picture's nearest, and the mean of those distances."
+ALL_PAIRS = "You take the mean over all pairs: only the distance to the nearest of a set tells of copies."
+MEDIAN = "You take the median of the nearest distances: (12.6) takes their mean, which a few copies move too."
+FARTHEST = "You take the largest of the nearest distances: (12.6) takes their mean."
+SQUARES = "You take the mean of squared distances, in which one far picture outweighs the copies: leave out the square."
+TOUCHED = "One picture that lies on a training picture by chance is no memory: (12.6) has a mean over all of them."
+EDGE = "Where p is just at .05 or above it, or sets are equally near, some decisions are not those of (12.6)."
+BY_LUCK, COPIED, NEAR, TOO_FEW, TOUCHING, AT_THE_LIMIT = range(6)  # what a case is
+# K, and how many sets are nearer, or equally near
+PLACES = ((19, 0), (18, 0), (39, 1), (39, 2), (39, 39), (59, 2), (59, 3), (99, 4), (99, 5))
+EQUAL = ((19, 1), (39, 1), (59, 3))
 
 
 def remembers(generated, training, held_out):
@@ -634,6 +871,21 @@ def remembers_by_count(generated, training, held_out):
     return 1 + sum(nearness(one) <= own for one in held_out) <= 0.05 * (1 + len(held_out))
 
 
+def nearest_mean(distances):
+    """The mean distance to the nearest, (K + 1, N, M) -> (K + 1,)."""
+    return distances.amin(2).mean(1)
+
+
+def ranking(size=nearest_mean, nearer=torch.le, rule=lambda n, K: (1 + n) / (1 + K) <= 0.05):
+    """(12.6) with another size of a set's distances, comparison, or rule for n nearer ones of K sets."""
+
+    def test(generated, training, held_out):
+        sizes = size(torch.cdist(generated[None], torch.cat([training[None], held_out])))
+        return bool(rule(int(nearer(sizes[1:], sizes[0]).sum()), len(held_out)))
+
+    return test
+
+
 def shares(generated, training, held_out):
     """Equation (12.5) with each held-out set, (K,)."""
     seen, unseen = torch.cdist(generated, training).amin(1), torch.cdist(generated[None], held_out).amin(2)
@@ -649,14 +901,21 @@ def against_one(generated, training, held_out):
     return bool(shares(generated, training, held_out[:1]).mean() > 0.5)
 
 
-def of_the_set(generated, training, held_out):
-    own, others = torch.cdist(training, generated).amin(1).mean(), torch.cdist(held_out, generated[None]).amin(2)
-    return bool((1 + (others.mean(1) <= own).sum()) / (1 + len(held_out)) <= 0.05)
-
-
-def without_plus(generated, training, held_out):
-    own, others = torch.cdist(generated, training).amin(1).mean(), torch.cdist(generated[None], held_out).amin(2)
-    return bool((others.mean(1) <= own).double().mean() <= 0.05)
+SLIPS = {
+    PLUS: ranking(rule=lambda n, K: n / K <= 0.05),
+    FORTY: ranking(rule=lambda n, K: (1 + n) / 40 <= 0.05),
+    STRICT: ranking(rule=lambda n, K: (1 + n) / (1 + K) < 0.05),
+    TWO_SIDED: ranking(rule=lambda n, K: 2 * (1 + min(n, K - n)) / (1 + K) <= 0.05),
+    TIES: ranking(nearer=torch.lt),
+    TURNED: ranking(nearer=torch.ge),
+    AXIS: ranking(lambda distances: distances.amin(1).mean(1)),
+    PAIR: ranking(lambda distances: distances.amin((1, 2))),
+    ALL_PAIRS: ranking(lambda distances: distances.mean((1, 2))),
+    MEDIAN: ranking(lambda distances: distances.amin(2).median(1).values),
+    FARTHEST: ranking(lambda distances: distances.amin(2).amax(1)),
+    SQUARES: ranking(lambda distances: nearest_mean(distances.square())),
+    ONE_SET: against_one,
+}
 
 
 def call_remembers(fn, generated, training, held_out, kinds):
@@ -664,46 +923,89 @@ def call_remembers(fn, generated, training, held_out, kinds):
     return torch.tensor([float(fn(*case)) for case in zip(generated, training, held_out)])
 
 
-def draw_case(g, kind):
-    """20 pictures, 5 for training and K sets of 5 held out; each set has a place of its own, and each case a scale."""
-    K, own = (12 if kind == COPIES_OF_FEW else 39), (1.5 if kind == LUCK else 0.3)
-    sets, generated = normal(g, K + 1, 5, 4) + own * normal(g, K + 1, 1, 4), normal(g, 20, 4)
-    if kind == LUCK:  # by luck the training set has rank 5 to 9 of 40, now and then one behind the middle
-        order = torch.cdist(generated[None], sets).amin(2).mean(1).argsort()
-        mine = order[whole(g, 4, 8) if real(g, 0, 1) < 0.7 else whole(g, 22, 34)]
-    else:  # eight pictures are copies of one, so that the share m is no larger than with luck
-        mine = torch.tensor(0)
-        generated[:8] = sets[0, 0] + 0.05 * normal(g, 8, 4)
-    others = torch.arange(K + 1) != mine
-    place, scale = 5 * normal(g, 4), 10 ** real(g, -1, 1)
-    return tuple(place + scale * z for z in (generated, sets[mine], sets[others]))
+def nearest_first(generated, sets):
+    """The sets from the nearest to the farthest, and how much farther each is than the one before, (K,)."""
+    sizes, order = nearest_mean(torch.cdist(generated[None], sets)).sort()
+    return sets[order], sizes.diff()
+
+
+def draw_sets(g, kind):
+    """N pictures and 40 or 13 sets, all without memory, and which of the sets is the training set."""
+    K, own = (12 if kind == TOO_FEW else 39), (1.5 if kind in (BY_LUCK, TOUCHING) else 0.3)
+    N, M, d, chosen = whole(g, 18, 25), whole(g, 2, 6), whole(g, 3, 5), 0
+    generated, sets = normal(g, N, d), normal(g, K + 1, M, d) + own * normal(g, K + 1, 1, d)
+    if kind == BY_LUCK:  # rank 5 to 9 of 40, now and then one behind the middle
+        sets, chosen = nearest_first(generated, sets)[0], whole(g, 4, 8) if real(g, 0, 1) < 0.7 else whole(g, 22, 34)
+    elif kind == TOUCHING:  # behind the middle, with one picture on a training picture
+        sets, chosen = nearest_first(generated, sets)[0], whole(g, 22, 34)
+        generated[0] = sets[chosen, 0]
+    elif kind == NEAR:  # all near some picture of it, and none a copy
+        generated = sets[0, torch.randint(M, (N,), generator=g)] + 0.5 * normal(g, N, d)
+    else:  # eight copies of one, so that the share m is no larger than with luck; one other lies far off
+        generated[:8], generated[8] = sets[0, 0] + 0.05 * normal(g, 8, d), 10 * normal(g, d)
+    return generated, sets, chosen
+
+
+def draw_placed(g, K, nearer):
+    """A case in which so many of K held-out sets are nearer than the training set, by more than rounding."""
+    while True:
+        generated, sets = normal(g, 20, 4), normal(g, K + 1, whole(g, 2, 6), 4) + 0.5 * normal(g, K + 1, 1, 4)
+        sets, steps = nearest_first(generated, sets)
+        if (steps[max(nearer - 1, 0) : nearer + 1] > 1e-4).all():
+            return generated, sets, nearer
+
+
+def draw_equal(g, K, equal):
+    """A case on a line of whole numbers, where distances are exact: so many held-out sets are the training set."""
+    generated, own = (torch.randint(0, 12, (n, 1), generator=g).double() for n in (20, 4))
+    sets = torch.stack([own] + [own.flip(0)] * equal + [own + 40 + k for k in range(K - equal)])
+    return generated, sets, 0
+
+
+def split(generated, sets, chosen):
+    """A case: the pictures, the chosen set and the others."""
+    return generated, sets[chosen], sets[torch.arange(len(sets)) != chosen]
 
 
 def draw_cases(g):
-    """24 cases by luck, 16 with copies, and 8 with copies and too few held-out sets to say so, mixed."""
-    kinds = torch.tensor(24 * [LUCK] + 16 * [COPIES] + 8 * [COPIES_OF_FEW])[torch.randperm(48, generator=g)]
-    return (*map(list, zip(*[draw_case(g, kind) for kind in kinds.tolist()])), kinds)
+    """48 cases, mixed, most of which have a place and a scale of their own."""
+    kinds, cases = [BY_LUCK] * 11 + [COPIED] * 8 + [NEAR] * 5 + [TOO_FEW] * 6 + [TOUCHING] * 6, []
+    drawn = [draw_sets(g, kind) for kind in kinds] + [draw_placed(g, *place) for place in PLACES]
+    for generated, sets, chosen in drawn:
+        place, scale = 5 * normal(g, generated.shape[1]), 10 ** real(g, -1, 1)
+        cases.append(split(place + scale * generated, place + scale * sets, chosen))
+    cases += [split(*draw_equal(g, *equal)) for equal in EQUAL]
+    kinds = torch.tensor(kinds + [AT_THE_LIMIT] * (len(PLACES) + len(EQUAL)))
+    order = torch.randperm(len(cases), generator=g)
+    return (*map(list, zip(*[cases[i] for i in order.tolist()])), kinds[order])
+
+
+def decisions(test, cases):
+    return torch.tensor([float(test(*case)) for case in cases])
 
 
 def accept_remembers(answer, inputs):
-    """Few false alarms, most copies found, and no verdict where there are too few sets; else whose decisions these
-    are."""
-    generated, training, held_out, kinds = inputs
-    if answer.min() == 1:
-        return ALWAYS
-    if answer.max() == 0:
-        return MISSED
-    alarms, found, few = (answer[kinds == kind].sum() for kind in (LUCK, COPIES, COPIES_OF_FEW))
-    if alarms <= 3 and found >= 12 and few == 0:
+    """Each decision is that of (12.6); else whose decisions these are, or in which kind of case they are wrong."""
+    cases, kinds = list(zip(*inputs[:3])), inputs[3]
+    due = decisions(remembers, cases)
+    if torch.equal(answer, due):
         return None
-    cases = list(zip(generated, training, held_out))
-    for sentence, test in ((PLUS, without_plus), (AXIS, of_the_set), (ONE_SET, against_one)):
-        if answer.tolist() == [float(test(*case)) for case in cases]:
+    if answer.min() == 1 or answer.max() == 0:
+        return ALWAYS if answer.min() == 1 else NEVER
+    for sentence, test in SLIPS.items():
+        if torch.equal(answer, decisions(test, cases)):
             return sentence
+    own = [nearest_mean(torch.cdist(x[None], torch.cat([t[None], h]))) for x, t, h in cases]
+    p = torch.stack([(one <= one[0]).double().mean() for one in own])
     m = torch.stack([shares(*case).mean() for case in cases])
+    if p[answer == 1].max() < p[answer == 0].min():
+        return LINE
     if m[answer == 1].min() > m[answer == 0].max():
         return LEVEL
-    return ALARMS if alarms > 3 else MISSED if found < 12 else PLUS
+    alarms, missed = set(kinds[answer > due].tolist()), set(kinds[answer < due].tolist())
+    told = ((alarms, BY_LUCK, ALARMS), (alarms, TOUCHING, TOUCHED), (alarms, TOO_FEW, FEW))
+    told += ((missed, COPIED, MISSED), (missed, NEAR, MISSED))
+    return next((sentence for wrong, kind, sentence in told if kind in wrong), EDGE)
 
 
 REMEMBERS = Exercise(
@@ -721,11 +1023,10 @@ REMEMBERS = Exercise(
     accept=accept_remembers,
     right=[remembers_by_rank, remembers_by_count],
     wrong=[
+        *(Wrong(test, sentence) for sentence, test in SLIPS.items()),
         Wrong(above(0.7), LEVEL),
-        Wrong(against_one, ONE_SET),
-        Wrong(of_the_set, AXIS),
-        Wrong(without_plus, PLUS),
-        Wrong(lambda generated, training, held_out: bool(len(generated) < 0), MISSED),
+        Wrong(ranking(rule=lambda n, K: (1 + n) / (1 + K) <= 0.08), LINE),
+        Wrong(lambda generated, training, held_out: bool(len(generated) < 0), NEVER),
         Wrong(lambda generated, training, held_out: True, ALWAYS),
     ],
     may_pass=any_order("generated", "training", "held_out"),
@@ -745,19 +1046,32 @@ def rank_by_qr(A, B):
     inner = torch.linalg.qr(B)[1] @ torch.linalg.qr(A.T)[1].T  # (r, r), with the same singular values
     p = torch.linalg.svdvals(inner)
     p = p / p.sum()
-    return torch.exp(-(p * p.log()).sum())
+    return torch.exp(-torch.special.xlogy(p, p).sum())
 
 
-def rank_by_eigenvalues(A, B):
-    squares = torch.linalg.eigvals((A @ A.T) @ (B.T @ B)).real
-    p = squares.clamp(min=0).sqrt()
-    p = p / p.sum()
-    return torch.special.entr(p).sum().exp()
+def rank_by_trace(A, B):
+    values = torch.linalg.svd(B @ A, full_matrices=False).S
+    total = values.sum()
+    return total * (torch.special.entr(values).sum() / total).exp()
 
 
 def shares_of(A, B):
     values = torch.linalg.svdvals(B @ A)[: len(A)]
     return values / values.sum()
+
+
+def draw_update(g):
+    """Factors of directions from large to tiny, of a rank below or above a width; in some most of B is still zero."""
+    r, n, m = whole(g, 1, 7), whole(g, 2, 10), whole(g, 2, 10)
+    A, B = normal(g, r, n) * (-real(g, 0.3, 2.5) * torch.arange(r, dtype=torch.float64)).exp()[:, None], normal(g, m, r)
+    if whole(g, 0, 2) == 0:
+        B[1:] = 0
+    return A, B
+
+
+def rank_from(values_of):
+    """exp of the entropy of other numbers, which need not sum to one: values_of(A, B) -> (k,)."""
+    return lambda A, B: torch.special.entr(values_of(A, B)).sum().exp()
 
 
 EFFECTIVE = Exercise(
@@ -771,11 +1085,9 @@ EFFECTIVE = Exercise(
     equation="(12.7)",
     name="effective_rank",
     reference=effective_rank,
-    inputs=lambda g: (
-        normal(g, r := whole(g, 3, 5), 9) * (-0.7 * torch.arange(r, dtype=torch.float64)).exp()[:, None],
-        normal(g, 8, r),
-    ),
-    right=[rank_by_qr, rank_by_eigenvalues],
+    inputs=draw_update,
+    draws=24,
+    right=[rank_by_qr, rank_by_trace],
     tolerance=1e-6,
     needs=("hill",),
     wrong=[
@@ -801,6 +1113,30 @@ EFFECTIVE = Exercise(
             lambda A, B: torch.special.entr((s := torch.linalg.svdvals(A)) / s.sum()).sum().exp(),
             "You looked at A alone: what is added to the weights is B A.",
         ),
+        Wrong(
+            rank_from(lambda A, B: (s := torch.linalg.svdvals(B)) / s.sum()),
+            "You looked at B alone: A, which stands after it, weighs its directions.",
+        ),
+        Wrong(
+            rank_from(lambda A, B: (s := torch.linalg.svdvals(B @ A)) / s.norm()),
+            "You divided by the length of the list of singular values: shares are parts of the sum.",
+        ),
+        Wrong(
+            rank_from(lambda A, B: (s := torch.linalg.svdvals(B @ A)) / s.max()),
+            "You divided by the largest singular value: shares are parts of the sum.",
+        ),
+        Wrong(
+            lambda A, B: (torch.special.entr(shares_of(A, B)).sum() / torch.tensor(2.0).log()).exp(),
+            "Your logarithm has base 2 and your exponential base e: take one base for both.",
+        ),
+        Wrong(
+            lambda A, B: torch.exp(-((p := (s := torch.linalg.svdvals(B @ A)) / s.sum()) * p.log()).sum()),
+            "A singular value of exactly 0 makes 0 times log 0, which is nan: it adds nothing, as in `hill`.",
+        ),
+        Wrong(
+            rank_from(lambda A, B: (s := (s := shares_of(A, B))[s > 0.01 * s[0]]) / s.sum()),
+            "You leave out small singular values: each counts, by its share.",
+        ),
     ],
     may_pass={"B reordered": "The singular values of a matrix do not depend on the order of its rows."},
 )
@@ -821,8 +1157,9 @@ def stacked_on_A(As, Bs, alphas, weights):
 
 
 def stacked_by_roots(As, Bs, alphas, weights):
-    roots = [(w * alpha / len(A)) ** 0.5 for A, alpha, w in zip(As, alphas, weights)]
-    return torch.cat([r * A for r, A in zip(roots, As)]), torch.cat([r * B for r, B in zip(roots, Bs)], 1)
+    scales = [w * alpha / len(A) for A, alpha, w in zip(As, alphas, weights)]
+    lower = torch.cat([abs(s) ** 0.5 * A for s, A in zip(scales, As)])
+    return lower, torch.cat([(1 if s > 0 else -1) * abs(s) ** 0.5 * B for s, B in zip(scales, Bs)], 1)
 
 
 def stacked_with(scale):
@@ -845,20 +1182,41 @@ def in_other_order(As, Bs, alphas, weights):
     return torch.cat(list(As)[::-1]), torch.cat(scaled, 1)
 
 
+def by_complex_roots(As, Bs, alphas, weights):
+    roots = [(w * alpha / len(A)) ** 0.5 for A, alpha, w in zip(As, alphas, weights)]
+    return torch.cat([r * A for r, A in zip(roots, As)]), torch.cat([r * B for r, B in zip(roots, Bs)], 1)
+
+
+def factored(rank_of):
+    """The same change of the weights in other factors: rank_of(change) -> how many directions are kept."""
+
+    def answer(As, Bs, alphas, weights):
+        A, B = stacked(As, Bs, alphas, weights)
+        U, values, V = torch.linalg.svd(B @ A, full_matrices=False)
+        return (values[:, None] * V)[: rank_of(B @ A)], U[:, : rank_of(B @ A)]
+
+    return answer
+
+
 def call_stacked(fn, As, Bs, alphas, weights):
-    """What the adapter adds, its rank, and whether B was returned before A."""
+    """What the adapter adds, whether R is the sum of the ranks, and whether B was returned before A."""
     A, B = fn(As, Bs, alphas, weights)
-    swapped = A.shape[0] == len(Bs[0]) and B.shape[1] == As[0].shape[1]
-    return (A @ B, len(B), True) if swapped else (B @ A, len(A), False)
+    R = sum(len(one) for one in As)
+    swapped = A.shape == (len(Bs[0]), R) and B.shape == (R, As[0].shape[1])
+    A, B = (B, A) if swapped else (A, B)
+    return {"what is added": B @ A, "R is the sum of the ranks": len(A) == R, "B came first": swapped}
 
 
 def draw_adapters(g):
-    ranks, n, m = (2, whole(g, 3, 4), 5), whole(g, 8, 9), whole(g, 12, 13)
+    """One to four adapters of different ranks, some taken away; R is not both of the layer's widths."""
+    ranks = [whole(g, 1, 5) for _ in range(whole(g, 1, 4))]
+    n, m = whole(g, 2, 13), whole(g, 2, 13)
+    m += n == m == sum(ranks)
     return (
         [normal(g, r, n) for r in ranks],
-        [normal(g, m, r) for r in ranks],  # more rows than the ranks together, so that no two shapes are alike
-        [real(g, 6.0, 9.0) for _ in ranks],
-        [real(g, 0.1, 0.6) for _ in ranks],
+        [normal(g, m, r) for r in ranks],
+        [real(g, 0.5, 9.0) for _ in ranks],
+        [(1, 1, -1)[whole(g, 0, 2)] * real(g, 0.1, 1.6) for _ in ranks],
     )
 
 
@@ -874,6 +1232,7 @@ STACKED = Exercise(
     name="stacked",
     reference=stacked,
     inputs=draw_adapters,
+    draws=24,
     call=call_stacked,
     right=[stacked_on_A, stacked_by_roots],
     wrong=[
@@ -891,6 +1250,36 @@ STACKED = Exercise(
         Wrong(
             lambda As, Bs, alphas, weights: stacked(As, Bs, alphas, [w / sum(weights) for w in weights]),
             "You made the weights sum to 1: (12.8) takes them as they are.",
+        ),
+        Wrong(
+            stacked_with(lambda alpha, r, w, As: w * alpha / len(As[0])),
+            "You divided every alpha by the rank of the first adapter: each has its own.",
+        ),
+        Wrong(
+            lambda As, Bs, alphas, weights: stacked(
+                As, Bs, [alpha * len(A) / len(B) for A, B, alpha in zip(As, Bs, alphas)], weights
+            ),
+            "You divided by the number of outputs: the rank is the number of rows of A, or of columns of B.",
+        ),
+        Wrong(
+            stacked_with(lambda alpha, r, w, As: w * alpha / r**0.5),
+            "You divided by the root of the rank: (12.8) divides by the rank itself.",
+        ),
+        Wrong(
+            stacked_with(lambda alpha, r, w, As: abs(w) * alpha / r),
+            "You lose the sign of a weight: a negative one takes its adapter away.",
+        ),
+        Wrong(
+            by_complex_roots,
+            "A negative scale has no real root: put the whole scale into one of the two factors.",
+        ),
+        Wrong(
+            factored(torch.linalg.matrix_rank),
+            "What is added is right, but compressed: A has as many rows as all adapters together, R = r_1 + r_2 + ...",
+        ),
+        Wrong(
+            factored(lambda change: min(change.shape)),
+            "What is added is right, but its factors are as thick as the layer allows: R = r_1 + r_2 + ... is due.",
         ),
         Wrong(on_both, "Your scale stands in A and in B, so it counts twice."),
         Wrong(
@@ -998,21 +1387,82 @@ def after_clip(parameters, limit):
     return total(parameters)
 
 
+def while_unfrozen(module, loss_of, lr, limit):
+    module.requires_grad_(True)
+    return clipped_step(module, loss_of, lr, limit)
+
+
+def on_a_copy(module, loss_of, lr, limit):
+    return clipped_step(copy.deepcopy(module), loss_of, lr, limit)
+
+
+def emptied_after(module, loss_of, lr, limit):
+    norm = stepping(as_one, fresh=False)(module, loss_of, lr, limit)
+    module.zero_grad()
+    return norm
+
+
+def asked_twice(module, loss_of, lr, limit):
+    loss_of(module)
+    return clipped_step(module, loss_of, lr, limit)
+
+
+def loss_returned(module, loss_of, lr, limit):
+    loss = loss_of(module).item()
+    clipped_step(module, loss_of, lr, limit)
+    return loss
+
+
+def with_adam(module, loss_of, lr, limit):
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(parameters, lr)
+    optimiser.zero_grad()
+    loss_of(module).backward()
+    norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+    optimiser.step()
+    return norm.item()
+
+
+def left_changed(module, loss_of, lr, limit):
+    torch.manual_seed(0)
+    module.eval()
+    return clipped_step(module, loss_of, lr, limit)
+
+
 def call_clipped(fn, W, A, B, x):
-    """A layer with an adapter after each of two steps, with a limit that bites and with one that does not."""
+    """A layer with an adapter after each of two steps, with a limit that bites and with one that does not.
+
+    Before the first step old gradients lie in it. Told as well: calls of the loss, and whether mode and luck are as
+    before.
+    """
+    calls, moved, norms, kept = [0], [], [], True
 
     def loss_of(module):
+        calls[0] += 1
         return (x @ (module.W + module.B @ module.A).T).square().sum()
 
-    found = []
     for limit in (0.05, 1e6):
         layer = torch.nn.Module()
         layer.W = torch.nn.Parameter(W.clone(), requires_grad=False)
         layer.A, layer.B = torch.nn.Parameter(A.clone()), torch.nn.Parameter(B.clone())
+        layer.A.grad, layer.B.grad = torch.ones_like(A), -torch.ones_like(B)
         for _ in range(2):
-            norm = fn(layer, loss_of, 0.003, limit)
-            found += [layer.A.detach() - A, layer.B.detach() - B, layer.W.detach() - W, float(norm)]
-    return tuple(found)
+            luck = torch.get_rng_state()
+            norms.append(float(fn(layer, loss_of, 0.003, limit)))
+            moved += [layer.A.detach() - A, layer.B.detach() - B, layer.W.detach() - W]
+            kept = kept and layer.training and torch.equal(luck, torch.get_rng_state())
+    return {
+        "movement": torch.cat([one.flatten() for one in moved]),
+        "norm": torch.tensor(norms),
+        "calls of the loss": min(calls[0], 5),
+        "mode and seed as before": kept,
+    }
+
+
+def draw_layer(g):
+    """A layer, the factors of its adapter and some inputs, of any size."""
+    m, n, r = whole(g, 1, 6), whole(g, 2, 7), whole(g, 1, 4)
+    return normal(g, m, n), normal(g, r, n), normal(g, m, r), normal(g, whole(g, 2, 4), n)
 
 
 CLIPPED = Exercise(
@@ -1024,12 +1474,8 @@ CLIPPED = Exercise(
     minutes=15,
     name="clipped_step",
     reference=clipped_step,
-    inputs=lambda g: (
-        normal(g, m := whole(g, 4, 6), n := whole(g, 5, 7)),
-        normal(g, 2, n),
-        normal(g, m, 2),
-        normal(g, 3, n),
-    ),
+    inputs=draw_layer,
+    draws=8,
     call=call_clipped,
     beside=True,
     right=[clipped_by_hand, clipped_with_two_filters],
@@ -1037,8 +1483,8 @@ CLIPPED = Exercise(
     wrong=[
         Wrong(
             the_script,
-            "Nothing is clipped and the norm is 0: clip after backward, and give a list, since an iterator gives its "
-            "items once, and the optimiser has had them.",
+            "Nothing is clipped and the norm is 0: either you clip before backward, or what you clip is an iterator, "
+            "which gives its items once, and the optimiser has had them.",
         ),
         Wrong(
             stepping(lambda parameters, limit: total(parameters)),
@@ -1046,7 +1492,33 @@ CLIPPED = Exercise(
         ),
         Wrong(
             stepping(as_one, fresh=False),
-            "From the second step on the old gradient is in the new one: backward adds to .grad, so empty it first.",
+            "An old gradient is in the new one: backward adds to .grad, so empty it first.",
+        ),
+        Wrong(
+            emptied_after,
+            "You empty .grad after the step only: what lay there before your first step is used, so empty it first.",
+        ),
+        Wrong(
+            while_unfrozen,
+            "Frozen parameters move: only those with requires_grad are to be trained, and it stays as it is.",
+        ),
+        Wrong(on_a_copy, "The step was made on a copy: `module` itself has to change."),
+        Wrong(
+            asked_twice, "The step is right, but loss_of is called more than once: a second call costs as much again."
+        ),
+        Wrong(loss_returned, "You return the loss: the length of the gradient before clipping is due."),
+        Wrong(with_adam, "You step with Adam, in which the gradient's length hardly counts: torch.optim.SGD is due."),
+        Wrong(
+            left_changed,
+            "The step is right, but something else is left changed: the module's mode, or the seed of random numbers.",
+        ),
+        Wrong(
+            stepping(lambda parameters, limit: as_one(parameters, 1.0)),
+            "Your limit is 1 whatever is asked for: use `limit`.",
+        ),
+        Wrong(
+            stepping(lambda parameters, limit: torch.nn.utils.clip_grad_norm_(parameters, limit, norm_type=1)),
+            "Your length is the sum of the sizes of all numbers: take the root of the sum of their squares.",
         ),
         Wrong(stepping(one_by_one), "You cut each parameter's gradient alone: the limit is for all of them together."),
         Wrong(stepping(by_value), "You cut single numbers, which turns the gradient: scale it as a whole."),
