@@ -932,7 +932,7 @@ def nearest_first(generated, sets):
 def draw_sets(g, kind):
     """N pictures and 40 or 13 sets, all without memory, and which of the sets is the training set."""
     K, own = (12 if kind == TOO_FEW else 39), (1.5 if kind in (BY_LUCK, TOUCHING) else 0.3)
-    N, M, d, chosen = whole(g, 18, 25), whole(g, 2, 6), whole(g, 3, 5), 0
+    N, M, d, chosen = whole(g, 18, 25), whole(g, 1, 6), whole(g, 3, 5), 0
     generated, sets = normal(g, N, d), normal(g, K + 1, M, d) + own * normal(g, K + 1, 1, d)
     if kind == BY_LUCK:  # rank 5 to 9 of 40, now and then one behind the middle
         sets, chosen = nearest_first(generated, sets)[0], whole(g, 4, 8) if real(g, 0, 1) < 0.7 else whole(g, 22, 34)
@@ -949,7 +949,7 @@ def draw_sets(g, kind):
 def draw_placed(g, K, nearer):
     """A case in which so many of K held-out sets are nearer than the training set, by more than rounding."""
     while True:
-        generated, sets = normal(g, 20, 4), normal(g, K + 1, whole(g, 2, 6), 4) + 0.5 * normal(g, K + 1, 1, 4)
+        generated, sets = normal(g, 20, 4), normal(g, K + 1, whole(g, 1, 6), 4) + 0.5 * normal(g, K + 1, 1, 4)
         sets, steps = nearest_first(generated, sets)
         if (steps[max(nearer - 1, 0) : nearer + 1] > 1e-4).all():
             return generated, sets, nearer
@@ -1182,11 +1182,6 @@ def in_other_order(As, Bs, alphas, weights):
     return torch.cat(list(As)[::-1]), torch.cat(scaled, 1)
 
 
-def by_complex_roots(As, Bs, alphas, weights):
-    roots = [(w * alpha / len(A)) ** 0.5 for A, alpha, w in zip(As, alphas, weights)]
-    return torch.cat([r * A for r, A in zip(roots, As)]), torch.cat([r * B for r, B in zip(roots, Bs)], 1)
-
-
 def factored(rank_of):
     """The same change of the weights in other factors: rank_of(change) -> how many directions are kept."""
 
@@ -1268,10 +1263,6 @@ STACKED = Exercise(
         Wrong(
             stacked_with(lambda alpha, r, w, As: abs(w) * alpha / r),
             "You lose the sign of a weight: a negative one takes its adapter away.",
-        ),
-        Wrong(
-            by_complex_roots,
-            "A negative scale has no real root: put the whole scale into one of the two factors.",
         ),
         Wrong(
             factored(torch.linalg.matrix_rank),
