@@ -904,7 +904,7 @@ def a_budget(g):
     slope, weights = real(g, 0.8, 1.6), real(g, 2.0, 4.0)
     base = slope * real(g, 1.5, 2.1)
     pictures = [whole(g, 1, 3), whole(g, 4, 6), whole(g, 9, 12), whole(g, 14, 20)][: whole(g, 2, 4)]
-    n = (whole(g, -2, 0), whole(g, 1, 3), whole(g, 6, 9), whole(g, 25, 45))[whole(g, 0, 3)]
+    n = (whole(g, -3, -2), whole(g, -1, 0), whole(g, 1, 3), whole(g, 6, 9), whole(g, 25, 45))[whole(g, 0, 4)]
     part = (0.3, 0.7)[whole(g, 0, 1)]
     return pictures, [base + k * slope for k in pictures], weights, weights + base + (n + part) * slope
 
@@ -981,7 +981,7 @@ FITS = Exercise(
         ),
         Wrong(
             lambda *given: int(room(*given)),
-            "Your number is -1 for a card on which not even a + weights fits: it is 0 there.",
+            "Your number is negative for a card on which not even a + weights fits: it is 0 there.",
         ),
         Wrong(
             lambda *given: max(1, fits(*given)),
@@ -1180,7 +1180,7 @@ QUIZ = [
         otherwise="Candidates times passes times levels must not exceed kept times 40.",
     ),
     Question(
-        "A cost card says: 44 minutes, computed. What is missing before it may say measured?",
+        "A cost card says: 43 minutes, computed. What is missing before it may say measured?",
         [
             ("A larger number of pictures", False, "The number is not the question."),
             ("A run on that card, with its date", True, "What nobody has run, nobody has measured."),
