@@ -1,6 +1,5 @@
 """Chapter 15, seeds and adapters on Stable Diffusion 2: reference answers, inputs, wrong answers, and the quiz."""
 
-import json
 import math
 
 import torch
@@ -39,15 +38,23 @@ def cut(photo, share=0.5, up=False):
 
 
 def a_photo(g):
-    """A photograph that is upright or across, with an odd number of pixels to spare."""
-    s, spare = whole(g, 6, 9), 2 * whole(g, 1, 3) + 1
-    H, W = (s, s + spare) if whole(g, 0, 1) else (s + spare, s)
-    return (torch.randint(0, 256, (H, W, 3), generator=g, dtype=torch.uint8),)
+    """A photograph with up to seven rows to spare, an even or an odd number of them, or none."""
+    s = whole(g, 6, 9)
+    return (torch.randint(0, 256, (s + whole(g, 0, 7), s, 3), generator=g, dtype=torch.uint8),)
 
 
 def call_square(fn, photo):
-    """Upright and across, whichever was drawn."""
-    return fn(photo), fn(photo.transpose(0, 1).contiguous())
+    """Of a photograph and of the same on its side."""
+    found = {"tall": fn(photo), "wide": fn(photo.transpose(0, 1).contiguous())}
+    if any(one is None for one in found.values()):
+        raise TypeError("nothing came back.")
+    return found
+
+
+def cut_by_round(photo):
+    s = min(photo.shape[:2])
+    i, j = (round((n - s) / 2) for n in photo.shape[:2])
+    return photo[i : i + s, j : j + s].double()
 
 
 SQUARE = Exercise(
@@ -62,8 +69,13 @@ SQUARE = Exercise(
     reference=square,
     inputs=a_photo,
     call=call_square,
+    draws=16,
     right=[square_by_narrow, square_by_indices],
     wrong=[
+        Wrong(
+            lambda photo: cut(photo).half().permute(2, 0, 1) / 127.5 - 1,
+            "Your numbers are in half precision, which has three digits: float32 has seven.",
+        ),
         Wrong(
             lambda photo: cut(photo, 0).permute(2, 0, 1) / 127.5 - 1,
             "You cut at a corner: the square lies in the middle, with as much lost on one side as on the other.",
@@ -88,6 +100,30 @@ SQUARE = Exercise(
         Wrong(
             lambda photo: cut(photo).flip(2).permute(2, 0, 1) / 127.5 - 1,
             "Red and blue are exchanged: the channels stay in their order.",
+        ),
+        Wrong(
+            lambda photo: (cut(photo).byte().permute(2, 0, 1) * 2 - 255) / 255,
+            "You calculated with uint8, which begins again at 0 after 255: divide first, or take real numbers.",
+        ),
+        Wrong(
+            lambda photo: cut(photo).permute(2, 0, 1) / 127.5,
+            "Your numbers run from 0 to 2: 0 becomes -1 and 255 becomes 1.",
+        ),
+        Wrong(
+            lambda photo: cut(photo).permute(2, 0, 1) / 128 - 1,
+            "You divided by 128: then 255 does not become 1.",
+        ),
+        Wrong(
+            lambda photo: cut(photo).reshape(3, *cut(photo).shape[:2]) / 127.5 - 1,
+            "You reshaped: that deals the numbers out anew, and permute moves an axis.",
+        ),
+        Wrong(
+            lambda photo: cut(photo).permute(2, 0, 1) / photo.max() * 2 - 1,
+            "You divided by the largest number of this picture: 255 becomes 1 in every picture.",
+        ),
+        Wrong(
+            lambda photo: cut_by_round(photo).permute(2, 0, 1) / 127.5 - 1,
+            "Some of your squares are a pixel off: round takes a half to the even number, and here it is rounded down.",
         ),
     ],
     tolerance=1e-6,
@@ -119,6 +155,15 @@ def between(features):
     return (features[:, None] - features).norm(dim=2)
 
 
+def references(g):
+    """Two to eight references in one to eight dimensions; of four and more, two that lie far off may be the same."""
+    n = whole(g, 2, 8)
+    found = normal(g, n, whole(g, 1, 8)) * torch.linspace(0.5, 2, n).double()[:, None]
+    if n > 3 and whole(g, 0, 1):
+        found[-2:] = 3 + 2 * found[-1]
+    return (found[torch.randperm(n, generator=g)],)
+
+
 LIMIT = Exercise(
     "15.2",
     "How far may a picture be?",
@@ -129,7 +174,8 @@ LIMIT = Exercise(
     equation="(15.2)",
     name="own_limit",
     reference=own_limit,
-    inputs=lambda g: (normal(g, 5, whole(g, 4, 8)) * torch.linspace(0.5, 2, 5).double()[:, None],),
+    inputs=references,
+    draws=24,
     right=[limit_by_loop, limit_by_differences],
     wrong=[
         Wrong(
@@ -138,7 +184,7 @@ LIMIT = Exercise(
         ),
         Wrong(
             lambda features: between(features).sum() / (len(features) * (len(features) - 1)),
-            "That is the mean over the references: half of them would not pass it. The largest is asked for.",
+            "That is the mean over the references, which refuses those that are farther off: take the largest.",
         ),
         Wrong(lambda features: between(features).max(), "That is the largest distance of a pair: first take means."),
         Wrong(
@@ -162,6 +208,30 @@ LIMIT = Exercise(
         Wrong(
             lambda features: ((features[:, None] - features).abs().sum((1, 2)) / (len(features) - 1)).max(),
             "You added up absolute differences: distances here are Euclidean.",
+        ),
+        Wrong(
+            lambda features: between(features).sum(1).max() / 4,
+            "You divided by 4, which is right for five references alone: take their number from `features`.",
+        ),
+        Wrong(
+            lambda features: between(features).sum(1).max(),
+            "You added the distances up: a mean divides by how many there are.",
+        ),
+        Wrong(
+            lambda features: (between(features).sum(1) / (len(features) - 1)).median(),
+            "That is the median over the references, which refuses half of them: take the largest.",
+        ),
+        Wrong(
+            lambda features: (between(features).square().sum(1) / (len(features) - 1)).max().sqrt(),
+            "You took the root of a mean of squares: the distances themselves are averaged.",
+        ),
+        Wrong(
+            lambda features: between(features).fill_diagonal_(float("inf")).amin(1).max(),
+            "You took the distance to the nearest of the others: the mean over all of them is asked for.",
+        ),
+        Wrong(
+            lambda features: max(row[row > 0].mean() for row in between(features)),
+            "You left out every distance of 0: another reference may be the same, and it counts.",
         ),
     ],
     tolerance=1e-7,
@@ -192,7 +262,18 @@ def memory_by_table(levels, state, network, decoder, again):
 
 
 def call_memory(fn, levels, state, network, decoders):
-    return torch.tensor([float(fn(levels, state, network, d, again)) for d in decoders for again in (False, True)])
+    """Bytes with each of the decoders, plain and checkpointed."""
+    found = {}
+    for way, again in {"plain": False, "checkpointed": True}.items():
+        found[way] = torch.tensor([float(fn(levels, state, network, d, again)) for d in decoders])
+    return found
+
+
+def draw_memory(g):
+    """Levels from 1 on, particles that are small beside a network or not, and a decoder on each side of the network."""
+    network = real(g, 5.0, 8.0)
+    state = real(g, 0.05, 0.1) if whole(g, 0, 1) else real(g, 1.0, 3.0)
+    return whole(g, 1, 30), state, network, [network * real(g, 0.3, 0.8), network * real(g, 1.3, 2.0)]
 
 
 MEMORY = Exercise(
@@ -205,12 +286,8 @@ MEMORY = Exercise(
     equation="(15.3)",
     name="seed_memory",
     reference=seed_memory,
-    inputs=lambda g: (
-        whole(g, 10, 30),
-        real(g, 0.05, 0.1),
-        n := real(g, 5.0, 8.0),
-        [n * real(g, 0.3, 0.8), n * real(g, 1.3, 2.0)],
-    ),
+    inputs=draw_memory,
+    draws=16,
     call=call_memory,
     right=[memory_by_history, memory_by_table],
     wrong=[
@@ -258,6 +335,28 @@ MEMORY = Exercise(
             ),
             "With checkpoints only one level is open at a time: the larger of the two counts once, not at every level.",
         ),
+        Wrong(
+            lambda levels, state, network, decoder, again: levels * state + max(network, decoder),
+            "You keep the particles alone in both cases: without checkpoints every level keeps its activations.",
+        ),
+        Wrong(
+            lambda levels, state, network, decoder, again: (
+                seed_memory(levels, state, network, decoder, again) if again else levels * (network + decoder)
+            ),
+            "Without checkpoints you count the decoder at every level: it is called once, after the last.",
+        ),
+        Wrong(
+            lambda levels, state, network, decoder, again: seed_memory(
+                1 if again else levels, state, network, decoder, again
+            ),
+            "With checkpoints you keep the particles of one level: all levels keep theirs.",
+        ),
+        Wrong(
+            lambda levels, state, network, decoder, again: (
+                max(levels * state, network, decoder) if again else levels * network + decoder
+            ),
+            "The particles of all levels are there while a network is open: add them to the larger of the two.",
+        ),
     ],
 )
 
@@ -280,11 +379,16 @@ def progress_by_shares(before, after, home):
 
 
 def distances(g):
-    N = whole(g, 5, 8)
+    """Up to eight pictures, three of them alike on every draw: one has gone far away, one begins nearer than home."""
+    N, home = whole(g, 3, 8), real(g, 0.8, 1.2)
     before = 2 + torch.rand(N, generator=g, dtype=torch.float64)
     after = before - 1.5 * torch.rand(N, generator=g, dtype=torch.float64) + 0.4
-    after[0] = before[0] + real(g, 0.2, 0.5)  # one has gone away
-    return before, after, real(g, 0.5, 1.0)
+    before[0] = home - real(g, 0.1, 0.5)
+    after[0] = before[0] + real(g, 0.2, 0.5)
+    after[1] = before[1] + real(g, 2.5, 3.5)  # a share below -1
+    after[2] = before[2] - (before.mean() - home) * real(g, 1.05, 1.2)  # and one above 1
+    places = torch.randperm(N, generator=g)
+    return before[places], after[places], home
 
 
 PROGRESS = Exercise(
@@ -298,7 +402,13 @@ PROGRESS = Exercise(
     name="progress",
     reference=progress,
     inputs=distances,
-    right=[progress_by_loop, progress_by_shares],
+    draws=12,
+    tolerance=1e-5,
+    right=[
+        progress_by_loop,
+        progress_by_shares,
+        lambda before, after, home: progress(before.float(), after.float(), home),
+    ],
     wrong=[
         Wrong(lambda before, after, home: before - after, "That is a way in the encoder's own units: take its share."),
         Wrong(
@@ -329,6 +439,34 @@ PROGRESS = Exercise(
             lambda before, after, home: (before - after) / (after.mean() - home),
             "Your divisor is what is left afterwards: the whole way is that from the mean before to home.",
         ),
+        Wrong(
+            lambda before, after, home: ((before - after) / (before.mean() - home)).clamp(max=1),
+            "You cut the shares off at 1: a picture may come nearer than home, and its share counts as it is.",
+        ),
+        Wrong(
+            lambda before, after, home: ((before - after) / (before.mean() - home)).clamp(-1, 1),
+            "You cut the shares off at -1 and 1: each counts as it is.",
+        ),
+        Wrong(
+            lambda before, after, home: (before - after).abs() / (before.mean() - home),
+            "Your shares have no sign: a picture that went away has a share below 0.",
+        ),
+        Wrong(
+            lambda before, after, home: (before - after) / (before.mean() + home),
+            "You added home to the mean: the way from one to the other is their difference.",
+        ),
+        Wrong(
+            lambda before, after, home: (before - after) / (before.median() - home),
+            "You took the median before: the mean is asked for.",
+        ),
+        Wrong(
+            lambda before, after, home: (before - after) / (before - home).abs().mean(),
+            "Your divisor is a mean of absolute differences: it is the mean of `before`, less home.",
+        ),
+        Wrong(
+            lambda before, after, home: before - after / before.mean() - home,
+            "Brackets are missing: a division comes before a subtraction.",
+        ),
     ],
 )
 
@@ -358,45 +496,68 @@ def packed_by_letters(factors, alpha):
     return tensors, {"lora_alpha": alpha, "r": next(iter(factors.values()))[0].shape[0], "target_modules": [*factors]}
 
 
-def packed_otherwise(key="unet.{name}.lora_{letter}.weight", order="AB", settings=None):
-    """A wrong file, from the pattern of its names, the letters of the two factors, and its settings."""
+def packed_otherwise(key="unet.{name}.lora_{letter}.weight", order="AB", settings=None, turned=""):
+    """A wrong file: the pattern of its names, the letters of the two factors, its settings, which lie on their side."""
 
     def packed(factors, alpha):
-        tensors = {key.format(name=name, letter=x): one for name, p in factors.items() for x, one in zip(order, p)}
+        tensors = {}
+        for name, pair in factors.items():
+            for letter, one in zip(order, pair):
+                one = one.T.contiguous() if letter in turned else one
+                tensors[key.format(name=name, flat=name.replace(".", "_"), letter=letter)] = one
         r = len(next(iter(factors.values()))[0])
         own = {"r": r, "lora_alpha": alpha, "target_modules": list(factors)}
-        return tensors, own if settings is None else settings(own)
+        return tensors, own if settings is None else own | settings(own)
 
     return packed
 
 
 def call_packed(fn, names, As, Bs, alpha):
-    """What a loader makes of the file: the change of each layer, and how many layers there are."""
-    tensors, settings = fn(dict(zip(names, zip(As, Bs))), alpha)
-    if isinstance(settings.get("target_modules"), set):
-        raise TypeError("target_modules is a set, which no text can hold: write a list.")
-    settings = json.loads(json.dumps(settings))  # a file holds text
-    found = []
-    for name, one, two in zip(names, As, Bs):
-        A, B = (tensors.get(f"unet.{name}.lora_{letter}.weight") for letter in "AB")
-        if A is None or B is None:
-            found.append(torch.zeros(len(two), one.shape[1], dtype=one.dtype))
-        elif A.shape != one.shape or B.shape != two.shape:
-            found.append(torch.full((len(two), one.shape[1]), -99.0, dtype=one.dtype))
-        else:
-            found.append(settings.get("lora_alpha", len(A)) / settings.get("r", 1) * (B @ A))
-    targets = settings.get("target_modules", [])
-    listed = len(set(targets) & set(names)) + 10 * sum(f"unet.{name}" in targets for name in names)
-    listed += 100 * (bool(targets) and not listed) + 1000 * ("unet.r" in settings)
-    read = sum(f"unet.{name}" in key for key in tensors for name in names)
-    halves = sum(key.endswith(("lora_A.weight", "lora_B.weight")) for key in tensors)
-    return torch.stack(found), float(listed), float(read), float(halves), float(settings.get("lora_alpha", -1))
+    """What is in the file: the first name that is missing or too many, the tensors, and the settings."""
+    factors = dict(zip(names, zip(As, Bs)))
+    given = dict(factors)
+    found = fn(factors, alpha)
+    if type(found) not in (tuple, list) or [type(one) for one in found] != [dict, dict]:
+        raise TypeError("two dictionaries are due, tensors by name and settings")
+    tensors, settings = found
+    due = {f"unet.{name}.lora_{x}.weight": one for name in given for x, one in zip("AB", given[name])}
+    held = [tensors.get(key, torch.zeros_like(one)) for key, one in due.items()]
+    kinds = {int: "whole number", float: "number", list: "list", tuple: "list"}
+    targets = settings.get("target_modules")
+    listed = list(targets) if type(targets) in (list, tuple) else []
+
+    def number(key):
+        value = settings.get(key)
+        return float(value) if type(value) in (int, float) else 0.0
+
+    def first(found):
+        return str([*found, "none"][0])
+
+    if list(factors) != list(given) or any(factors[name] is not given[name] for name in given):
+        names.clear()  # a changed dictionary is a changed input
+    return {
+        "a name that is missing": first(key for key in due if key not in tensors),
+        "a name too many": first(key for key in tensors if key not in due),
+        "a tensor with gaps": first(key for key in due if key in tensors and not tensors[key].is_contiguous()),
+        "a setting that is missing": first(k for k in ("r", "lora_alpha", "target_modules") if k not in settings),
+        "kind of r": kinds.get(type(settings.get("r")), type(settings.get("r")).__name__),
+        "kind of target_modules": kinds.get(type(targets), type(targets).__name__),
+        "a layer that is not named": first(name for name in given if name not in listed),
+        "a layer too many": first(one for i, one in enumerate(listed) if one not in given or one in listed[:i]),
+        "r": number("r"),
+        "lora_alpha": number("lora_alpha"),
+        "shapes": " ".join("x".join(map(str, one.shape)) for one in held),
+        "A and B": torch.cat([one.flatten() for one in held]),
+    }
 
 
 def draw_factors(g):
-    r, n, m = whole(g, 2, 4), whole(g, 5, 6), whole(g, 7, 8)
-    names = [f"down_blocks.{i}.attn{whole(g, 1, 2)}.to_{letter}" for i, letter in enumerate("qkv")]
-    return names, [normal(g, r, n) for _ in names], [normal(g, m, r) for _ in names], r * real(g, 1.5, 3.0)
+    """One to four layers, each of its own size; the rank is above all sizes or among them."""
+    r = whole(g, 1, 4) if whole(g, 0, 1) else 9
+    places = ("to_q", "to_k", "to_v", "to_out.0")[: whole(g, 1, 4)]
+    names = [f"down_blocks.{i}.attn{whole(g, 1, 2)}.{place}" for i, place in enumerate(places)]
+    sizes = [(whole(g, 2, 8), whole(g, 2, 8)) for _ in names]
+    return names, [normal(g, r, n) for n, _ in sizes], [normal(g, m, r) for _, m in sizes], r * real(g, 1.5, 3.0)
 
 
 PACKED = Exercise(
@@ -411,18 +572,34 @@ PACKED = Exercise(
     reference=packed,
     inputs=draw_factors,
     call=call_packed,
+    draws=20,
     right=[packed_by_zip, packed_by_letters],
     wrong=[
         Wrong(
-            packed_otherwise(settings=lambda own: {k: v for k, v in own.items() if k != "lora_alpha"}),
+            lambda factors, alpha: (
+                packed(factors, alpha)[0],
+                {k: v for k, v in packed(factors, alpha)[1].items() if k != "lora_alpha"},
+            ),
             "alpha is not in your settings: a loader takes it to be r, and the adapter comes back weaker.",
         ),
         Wrong(
-            packed_otherwise(settings=lambda own: own | {"lora_alpha": own["lora_alpha"] / own["r"]}),
+            packed_otherwise(settings=lambda own: {"lora_alpha": own["lora_alpha"] / own["r"]}),
             "You wrote the scale alpha / r as alpha: the loader divides by r again.",
         ),
         Wrong(
-            packed_otherwise(settings=lambda own: own | {"r": 1}),
+            packed_otherwise(settings=lambda own: {"lora_alpha": own["lora_alpha"] * own["r"]}),
+            "You multiplied alpha by r: it goes in as it is, and the loader divides it by r.",
+        ),
+        Wrong(
+            packed_otherwise(settings=lambda own: {"lora_alpha": own["r"]}),
+            "You wrote r as alpha: that is what a loader takes where alpha is missing.",
+        ),
+        Wrong(
+            packed_otherwise(settings=lambda own: {"lora_alpha": int(own["lora_alpha"])}),
+            "You cut alpha off to a whole number: it goes in as it is.",
+        ),
+        Wrong(
+            packed_otherwise(settings=lambda own: {"r": 1}),
             "Your r is wrong: it is the number of rows of A.",
         ),
         Wrong(
@@ -433,35 +610,84 @@ PACKED = Exercise(
             "Your r is how long a row of A is: it is how many rows A has.",
         ),
         Wrong(
+            lambda factors, alpha: (
+                packed(factors, alpha)[0],
+                packed(factors, alpha)[1] | {"r": min(next(iter(factors.values()))[0].shape)},
+            ),
+            "You took the smaller side of A for r: it is the number of its rows, also where that is the larger side.",
+        ),
+        Wrong(
+            packed_otherwise(settings=lambda own: {"r": float(own["r"])}),
+            "Your r is a real number: a loader makes a layer with r rows, so write a whole one.",
+        ),
+        Wrong(
             lambda factors, alpha: packed({name: (A, alpha / len(A) * B) for name, (A, B) in factors.items()}, alpha),
             "You multiplied the scale into B: the file holds A and B as they are, and the loader scales them.",
         ),
         Wrong(
-            packed_otherwise(
-                settings=lambda own: own | {"target_modules": [f"unet.{x}" for x in own["target_modules"]]}
-            ),
+            packed_otherwise(settings=lambda own: {"target_modules": [f"unet.{x}" for x in own["target_modules"]]}),
             "Your target_modules begin with unet.: they are the names in `factors`, only the tensors' names begin so.",
         ),
         Wrong(
-            packed_otherwise(settings=lambda own: own | {"target_modules": ["to_q", "to_k", "to_v"]}),
+            packed_otherwise(settings=lambda own: {"target_modules": ["to_q", "to_k", "to_v"]}),
             "Your target_modules are not the names in `factors`: write each in full.",
         ),
         Wrong(
-            packed_otherwise(settings=lambda own: {f"unet.{key}": value for key, value in own.items()}),
+            packed_otherwise(settings=lambda own: {"target_modules": own["target_modules"] * 2}),
+            "Your target_modules name each layer twice: once is due, not once for A and once for B.",
+        ),
+        Wrong(
+            packed_otherwise(settings=lambda own: {"target_modules": dict.fromkeys(own["target_modules"]).keys()}),
+            "Your target_modules are the keys of a dictionary, which no text can hold: write a list.",
+        ),
+        Wrong(
+            packed_otherwise(settings=lambda own: {"target_modules": set(own["target_modules"])}),
+            "Your target_modules are a set, which no text can hold: write a list.",
+        ),
+        Wrong(
+            packed_otherwise(settings=lambda own: {"target_modules": []}),
+            "Your settings do not name the layers: target_modules lists them.",
+        ),
+        Wrong(
+            lambda factors, alpha: (
+                packed(factors, alpha)[0],
+                {f"unet.{key}": value for key, value in packed(factors, alpha)[1].items()},
+            ),
             "Your settings begin with unet.: the next cell adds that.",
         ),
         Wrong(
             packed_otherwise(key="{name}.lora_{letter}.weight"),
             "Your names do not say which part of the pipeline they belong to: they begin with unet.",
         ),
-        Wrong(packed_otherwise(order="BA"), "A and B are exchanged: A is (r, in) and B is (out, r)."),
+        Wrong(
+            packed_otherwise(key="unet.{flat}.lora_{letter}.weight"),
+            "Your names have underscores in place of a layer's dots: keep it as it stands in `factors`.",
+        ),
+        Wrong(
+            packed_otherwise(key="unet.{name}.lora_{letter}.default.weight"),
+            "Your names have .default in them, the name that peft gives an adapter in memory: a file has it not.",
+        ),
+        Wrong(
+            lambda factors, alpha: (
+                {
+                    key.replace("lora_A", "lora_down").replace("lora_B", "lora_up"): one
+                    for key, one in packed(factors, alpha)[0].items()
+                },
+                packed(factors, alpha)[1],
+            ),
+            "lora_down and lora_up are names of another form of file: here they are lora_A and lora_B.",
+        ),
         Wrong(
             packed_otherwise(key="unet.{name}.lora_{letter}"),
             "Your names lack the last part, .weight: a loader looks for it.",
         ),
+        Wrong(packed_otherwise(order="BA"), "A and B are exchanged: A is (r, in) and B is (out, r)."),
+        Wrong(packed_otherwise(turned="AB"), "A and B lie on their sides: the file holds them as they are."),
+        Wrong(packed_otherwise(turned="A"), "A lies on its side: the file holds it as it is, (r, in)."),
+        Wrong(packed_otherwise(turned="B"), "B lies on its side: the file holds it as it is, (out, r)."),
         Wrong(
-            packed_otherwise(settings=lambda own: own | {"target_modules": []}),
-            "Your settings do not name the layers: target_modules lists them.",
+            lambda factors, alpha: (packed(dict([*factors.items()][-1:]), alpha)[0], packed(factors, alpha)[1]),
+            "Only the last layer is in your file: make the dictionary before the loop, and add to it inside.",
         ),
     ],
 )
@@ -486,6 +712,12 @@ def spent_by_loops(pictures, levels, iterations, steps, batch):
     return count + sum(3 * batch for _ in range(steps))
 
 
+def draw_spent(g):
+    """Pictures with and without iterations and training, whose number of steps is 0 where there is none."""
+    iterations, steps = (whole(g, 0, 1) * whole(g, 1, 90) for _ in range(2))
+    return whole(g, 1, 60), whole(g, 1, 30), iterations, steps, whole(g, 1, 200)
+
+
 SPENT = Exercise(
     "15.6",
     "What was spent",
@@ -496,16 +728,17 @@ SPENT = Exercise(
     equation="(15.6)",
     name="spent",
     reference=spent,
-    inputs=lambda g: (whole(g, 5, 30), whole(g, 8, 20), whole(g, 20, 60), whole(g, 40, 90), whole(g, 5, 12)),
+    inputs=draw_spent,
+    draws=16,
     right=[spent_by_parts, spent_by_loops],
     wrong=[
         Wrong(
             lambda n, T, t, S, b: 2 * T * (n + 3 * t) + 3 * S * b,
-            "You count three runs an iteration: with checkpoints the forward pass runs once more, so it is four.",
+            "You count three runs an iteration: (15.6) counts four, forward, forward again, and two for the way back.",
         ),
         Wrong(
             lambda n, T, t, S, b: 2 * T * (n + t) + 3 * S * b,
-            "You count an iteration as one run: it is four, forward, forward again, and back at the price of two.",
+            "You count an iteration as one run: (15.6) counts four, and the way back alone as two.",
         ),
         Wrong(
             lambda n, T, t, S, b: T * (n + 4 * t) + 3 * S * b,
@@ -531,6 +764,22 @@ SPENT = Exercise(
             lambda n, T, t, S, b: 2 * T * n + 4 * t + 3 * S * b,
             "You lost a bracket: an iteration runs through all levels as well, with guidance.",
         ),
+        Wrong(
+            lambda n, T, t, S, b: 2 * T * n + 4 * T * t + 3 * S * b,
+            "Your iterations run without guidance: a level asks twice there too.",
+        ),
+        Wrong(
+            lambda n, T, t, S, b: 2 * T * (n + 4 * t),
+            "Training is missing: each of its steps costs passes as well.",
+        ),
+        Wrong(
+            lambda n, T, t, S, b: 2 * T * (n + 4 * S) + 3 * t * b,
+            "Iterations and steps are exchanged: t chooses seeds, S trains.",
+        ),
+        Wrong(
+            lambda n, T, t, S, b: 2 * T * (n + 4 * t) + 3 * T * S * b,
+            "You multiplied training by the levels: a step of it asks at one level a picture.",
+        ),
     ],
 )
 
@@ -554,21 +803,37 @@ def price_by_division(cost, hits, tries, interval):
     return tuple((cost / tries / rates.clamp(min=0)).tolist())
 
 
-def call_price(fn, cost, hits, tries):
-    """Price and both ends for each number of hits; an infinite one is written as -1."""
+def call_price(fn, cost, hits, tries, u):
+    """Price and both ends, with an interval of u standard errors; None, which is no number, as NaN."""
 
-    def interval(hits, tries, u=1.96):
+    def interval(hits, tries):
         p, q = hits / tries, 1 + u**2 / tries
         middle, half = p + u**2 / (2 * tries), u * (p * (1 - p) / tries + u**2 / (4 * tries**2)) ** 0.5
         return (middle - half) / q if hits else 0.0, (middle + half) / q
 
-    found = [[float(one) for one in fn(cost, k, tries, interval)] for k in hits]
-    return torch.tensor([[-1.0 if math.isinf(x) else x for x in row] for row in found], dtype=torch.float64)
+    found = list(fn(cost, hits, tries, interval))
+    if len(found) != 3:
+        raise ValueError(f"{len(found)} numbers came back where three are due")
+    found = [float("nan") if one is None else float(one) for one in found]
+    return dict(zip(("price", "lower end", "upper end"), found))
 
 
 def draw_price(g):
-    n = whole(g, 12, 30)
-    return real(g, 1000.0, 3000.0), [0, whole(g, 1, 3), whole(g, 5, n - 2)], n
+    """No success, some, or as many as tries, and an interval that is narrower or wider than that of 95 %."""
+    n, kind = whole(g, 3, 30), whole(g, 0, 2)
+    return real(g, 1000.0, 3000.0), (0, whole(g, 1, n - 1), n)[kind], n, real(g, 1.2, 2.8)
+
+
+def wilson(hits, tries, u=1.96):
+    """The interval of (8.8) at 95 %, which an answer might take in place of the one it is given."""
+    p, q = hits / tries, 1 + u**2 / tries
+    middle, half = p + u**2 / (2 * tries), u * (p * (1 - p) / tries + u**2 / (4 * tries**2)) ** 0.5
+    return (middle - half) / q if hits else 0.0, (middle + half) / q
+
+
+def priced(swap):
+    """A wrong answer in which `swap` stands in place of an infinite number."""
+    return lambda *given: [swap if one == math.inf else one for one in price(*given)]
 
 
 PRICE = Exercise(
@@ -583,8 +848,8 @@ PRICE = Exercise(
     reference=price,
     inputs=draw_price,
     call=call_price,
+    draws=24,
     right=[price_by_rates, price_by_division],
-    may_pass={"interval kept": "It makes an interval of hits and tries in the same way on every draw."},
     wrong=[
         Wrong(
             lambda cost, hits, tries, interval: (cost / max(hits, 1), *price(cost, hits, tries, interval)[1:]),
@@ -623,6 +888,46 @@ PRICE = Exercise(
         Wrong(
             lambda cost, hits, tries, interval: [price(cost, hits, tries, interval)[0]] * 3,
             "Your interval has no length: use interval(hits, tries), the two ends of the rate.",
+        ),
+        Wrong(priced(-1.0), 'You wrote -1 for an infinite number: it is float("inf").'),
+        Wrong(priced(-math.inf), 'Your infinite prices are below 0: write float("inf"), without a sign.'),
+        Wrong(priced(None), 'You wrote None or NaN for an infinite number: it is float("inf").'),
+        Wrong(priced(0.0), 'You wrote 0 for an infinite number: nothing is not cheap, so it is float("inf").'),
+        Wrong(
+            lambda cost, hits, tries, interval: (
+                *price(cost, hits, tries, interval)[:2],
+                cost if not hits else price(cost, hits, tries, interval)[2],
+            ),
+            "Without a success your upper end is what was spent: no rate above 0 is sure, so it is infinite.",
+        ),
+        Wrong(
+            lambda cost, hits, tries, interval: (
+                price(cost, hits, tries, interval)[0],
+                *(one * tries for one in price(cost, hits, tries, interval)[1:]),
+            ),
+            "Your ends lack the number of tries: the cost of one try is C / N.",
+        ),
+        Wrong(
+            lambda cost, hits, tries, interval: (
+                price(cost, hits, tries, interval)[0] * tries,
+                *price(cost, hits, tries, interval)[1:],
+            ),
+            "You divided the whole cost by a rate: the price is C / k, with the number of successes.",
+        ),
+        Wrong(
+            lambda cost, hits, tries, interval: (
+                cost // hits if hits else float("inf"),
+                *price(cost, hits, tries, interval)[1:],
+            ),
+            "Your price is a whole number: / divides, and // drops what is left over.",
+        ),
+        Wrong(
+            lambda cost, hits, tries, interval: [price(cost, hits, tries, interval)[i] for i in (1, 0, 2)],
+            "Your order is lower end, price, upper end: the price comes first.",
+        ),
+        Wrong(
+            lambda cost, hits, tries, interval: price(cost, hits, tries, wilson),
+            "You made an interval of your own: use interval(hits, tries), whatever it is.",
         ),
     ],
     tolerance=1e-7,
