@@ -327,7 +327,7 @@ MEMORY = Exercise(
         ),
         Wrong(
             lambda levels, state, network, decoder, again: seed_memory(levels, state, network, decoder, not again),
-            "Your two cases are exchanged: `again` is True where levels and decoder are checkpointed.",
+            "Your two cases are exchanged: `again` is True where the levels are checkpointed.",
         ),
         Wrong(
             lambda levels, state, network, decoder, again: (
