@@ -34,13 +34,16 @@ def counted_by_rest(D, purse):
     return paid
 
 
-def counted_by_check_after(D, purse):
+def counted_by_error(D, purse):
+    class Spent(RuntimeError):
+        pass
+
     def paid(x, sigma):
-        rest = purse[0] - len(x)
-        assert rest >= 0, "spent"
-        value = D(x, sigma)
-        purse[0] = rest
-        return value
+        [left] = purse
+        if left - len(x) < 0:
+            raise Spent("no calls are left")
+        purse[:] = [left - len(x)]
+        return D(x, sigma)
 
     return paid
 
@@ -77,30 +80,75 @@ def computed_first(D, purse):
     return paid
 
 
+def paid_last(D, purse):
+    def paid(x, sigma):
+        if len(x) > purse[0]:
+            raise RuntimeError
+        x0 = D(x, sigma)
+        purse[0] -= len(x)
+        return x0
+
+    return paid
+
+
+def taken_first(D, purse, left=lambda rest, n: rest - n):
+    def paid(x, sigma):
+        spent = len(x) > purse[0]
+        purse[0] = left(purse[0], len(x))
+        if spent:
+            raise RuntimeError
+        return D(x, sigma)
+
+    return paid
+
+
+def emptied(D, purse):
+    return taken_first(D, purse, lambda rest, n: max(0, rest - n))
+
+
+def own_purse(D, purse):
+    return counted(D, list(purse))
+
+
+def without_gradient(D, purse):
+    return counted(lambda x, sigma: D(x, sigma).detach(), purse)
+
+
 def call_counted(fn, batches, start, scale):
-    """What two denoisers that share a purse return, leave in it, and have computed; -1 where a batch is refused."""
-    purse, computed = [start], [0]
+    """Of two denoisers that share a purse and one with an empty one: what they return, its gradient, 1 for each batch
+    that is refused, what it takes, what a denoiser finds in the purse, what is left, and how many rows are computed."""
+    purse, empty, seen, computed = [start], [0], [], [0]
 
     def D(x, sigma):
         computed[0] += len(x)
-        return scale * x / (1 + sigma)
+        seen.append(float(purse[0]))
+        return scale * (x + x.square().mean(0)) / (1 + sigma)
 
-    pair, found = (fn(D, purse), fn(lambda x, sigma: D(x, sigma) + 1, purse)), []
-    for i, x in enumerate(batches):
-        before = purse[0]
-        try:
-            value = pair[i % 2](x, torch.tensor(0.5 + i)).flatten()
-            found += [(value * torch.arange(1, len(value) + 1)).sum(), before - purse[0]]
-        except Exception:
-            found += [-1.0, before - purse[0]]
-    return torch.tensor([float(one) for one in [*found, purse[0], computed[0]]], dtype=torch.float64)
+    pair = fn(D, purse), fn(lambda x, sigma: D(x, sigma) + 1, purse)
+    turns = [(pair[i % 2], purse, x) for i, x in enumerate(batches)] + [(fn(D, empty), empty, batches[0])]
+    found = {"values": [], "gradients": [], "refused": [], "taken": []}
+    for i, (paid, own, x) in enumerate(turns):
+        before, x, value, gradient = own[0], x.clone(), torch.zeros(1), None
+        with torch.enable_grad():
+            try:
+                value, refused = paid(x.requires_grad_(), torch.tensor(0.5 + i)), 0.0
+            except RuntimeError:
+                refused = 1.0
+            value = (value * torch.arange(1, len(value) + 1)[:, None]).sum()
+            gradient = torch.autograd.grad(value, x)[0] if value.requires_grad else None
+        found["values"].append(float(value.detach()))
+        found["gradients"].append(0.0 if gradient is None else float(gradient.sum()))
+        found["refused"].append(refused)
+        found["taken"].append(float(before - own[0]))
+    lists = {**found, "purse_seen": seen, "left": [float(purse[0])], "computed": [float(computed[0])]}
+    return {name: torch.tensor(values, dtype=torch.float64) for name, values in lists.items()}
 
 
 def batches(g):
     """Batches that leave something, one that is refused, one that takes all the rest, one row too many."""
-    sizes = [whole(g, 2, 5), whole(g, 2, 5), 40, 4, whole(g, 3, 6)]
+    sizes, width = [whole(g, 2, 5), whole(g, 2, 5), 40, 4, whole(g, 3, 6)], whole(g, 1, 4)
     start = sizes[0] + sizes[1] + sizes[3] + 2
-    return [normal(g, n, 2) for n in [*sizes, 2, 1]], start, real(g, 1.5, 3.0)
+    return [normal(g, n, width) for n in [*sizes, 2, 1]], start, real(g, 1.5, 3.0)
 
 
 COUNTED = Exercise(
@@ -116,7 +164,8 @@ COUNTED = Exercise(
     inputs=batches,
     call=call_counted,
     beside=True,  # a list that the learner's function changes does not come back across the wall
-    right=[counted_by_rest, counted_by_check_after],
+    draws=8,
+    right=[counted_by_rest, counted_by_error],
     wrong=[
         Wrong(paying(lambda x: 1), "You count a batch as one call: each of its rows is a pass of the network."),
         Wrong(
@@ -133,6 +182,18 @@ COUNTED = Exercise(
             "Where the budget is spent you return something and say nothing: raise an error.",
         ),
         Wrong(paying(lambda x: x.numel()), "You count numbers, not rows: a row is one picture, however many numbers."),
+        Wrong(
+            paying(lambda x: 2 * len(x)),
+            "You take two a row: with guidance two denoisers are asked, and each of them takes one.",
+        ),
+        Wrong(paid_last, "You pay after the network has computed: take from the purse first."),
+        Wrong(taken_first, "A batch that is refused takes from your purse: look before you take."),
+        Wrong(emptied, "A batch that is refused empties your purse: smaller ones can still be paid for."),
+        Wrong(own_purse, "The purse is not changed: take from purse[0] itself, which several denoisers share."),
+        Wrong(
+            without_gradient,
+            "No gradient comes back through your denoiser: return what D returns, without detach or no_grad.",
+        ),
     ],
 )
 
@@ -160,25 +221,37 @@ def good_by_where(first, second, nearest, distance, due, far):
 
 
 def readings(g):
-    """Twenty-four pictures, each right but for at most one thing, every thing wrong in some; one factor is open."""
-    kinds, hidden = (6, 6, 4), whole(g, 0, 2)
-    due = torch.tensor([whole(g, 0, n - 1) for n in kinds])
+    """Twenty-four pictures, each right but for at most one thing, every thing wrong in some; any factors may be open.
+
+    Two lie just as far away as allowed. On one the networks agree in nothing, on one in the sum of the numbers alone.
+    """
+    kinds, far = (6, 6, 4), real(g, 0.15, 0.35)
+    is_open = torch.tensor([whole(g, 0, 1) for _ in kinds], dtype=torch.bool)
+    due = torch.tensor([whole(g, 0, n - 2) for n in kinds])
+    named = [column for column in range(3) if not is_open[column]]
     first = due.expand(24, 3).clone()
-    first[:, hidden] = torch.randint(0, kinds[hidden], (24,), generator=g)
-    second, named = first.clone(), [column for column in range(3) if column != hidden]
-    distance = 0.05 + 0.1 * torch.rand(24, generator=g, dtype=torch.float64)
-    distance[8:11] = 0.3 + 0.2 * torch.rand(3, generator=g, dtype=torch.float64)
-    for column, n in enumerate(kinds):
-        second[3 + column, column] = (second[3 + column, column] + 1) % n
-    for i, column in enumerate(named):
-        rows = slice(11 + 2 * i, 13 + 2 * i)
-        first[rows, column] = second[rows, column] = (due[column] + 1) % kinds[column]
-        first[16, column] = second[16, column] = (due[column] + 1) % kinds[column]
-    first[15, named[0]] = (first[15, named[0]] + 2) % kinds[named[0]]  # the second reader alone is right
+    for column in range(3):
+        if is_open[column]:
+            first[:, column] = torch.randint(0, kinds[column] - 1, (24,), generator=g)
+    second = first.clone()
+    distance = far * (0.2 + 0.6 * torch.rand(24, generator=g, dtype=torch.float64))
+    distance[8:11] = far + (far**0.5 - far) * torch.rand(3, generator=g, dtype=torch.float64)
+    distance[10] += far**0.5
+    distance[22:] = far
+    for column in range(3):
+        second[3 + column, column] += 1
+    second[17] += 1
+    first[18, 1], second[18, 0] = first[18, 1] + 1, second[18, 0] + 1
+    for column in named:
+        rows = [11 + column, 14 + column]
+        first[rows, column] = second[rows, column] = due[column] + 1
+        first[20, column] = second[20, column] = due[column] + 1  # all that is named is wrong
+    if named:
+        first[21, named[0]] += 1  # the second reader alone is right
     nearest = first[:, 2].clone()
     nearest[6:8] = (nearest[6:8] + 1) % 4
-    due[hidden], order = -1, torch.randperm(24, generator=g)
-    return first[order], second[order], nearest[order], distance[order], due, 0.25
+    order = torch.randperm(24, generator=g)
+    return first[order], second[order], nearest[order], distance[order], torch.where(is_open, -1, due), far
 
 
 GOOD = Exercise(
@@ -192,6 +265,7 @@ GOOD = Exercise(
     name="good",
     reference=good,
     inputs=readings,
+    draws=20,
     right=[good_by_loop, good_by_where],
     wrong=[
         Wrong(
@@ -224,6 +298,39 @@ GOOD = Exercise(
             ),
             "One right factor is not enough: all that the prompt names must be right.",
         ),
+        Wrong(
+            lambda a, b, n, d, due, far: (
+                (a == b).all(1) & ((a == due) | (due < 0)).any(1) & (n == a[:, 2]) & (d <= far)
+            ),
+            "With any a factor that is open makes all the others right: all that the prompt names must be right.",
+        ),
+        Wrong(
+            lambda a, b, n, d, due, far: (
+                (a == b).any(1) & ((a == due) | (due < 0)).all(1) & (n == a[:, 2]) & (d <= far)
+            ),
+            "One factor on which the networks agree is not enough: they must agree in all three.",
+        ),
+        Wrong(
+            lambda a, b, n, d, due, far: (
+                (a.sum(1) == b.sum(1)) & ((a == due) | (due < 0)).all(1) & (n == a[:, 2]) & (d <= far)
+            ),
+            "You compare sums: readings that differ in two factors can have the same one.",
+        ),
+        Wrong(
+            lambda a, b, n, d, due, far: (
+                (a == b).all(0).all() & ((a == due) | (due < 0)).all(1) & (n == a[:, 2]) & (d <= far)
+            ),
+            "all(0) goes over the pictures, so that one of them decides for all: ask of each picture by itself.",
+        ),
+        Wrong(
+            lambda a, b, n, d, due, far: good(a, b, n, d, due, far) & (d < far),
+            "A picture that is just as far away as allowed counts: at most, not less than.",
+        ),
+        Wrong(
+            lambda a, b, n, d, due, far: good(a, b, n, d**2, due, far),
+            "You square the distance, which is a root mean square already.",
+        ),
+        Wrong(lambda a, b, n, d, due, far: good(a, b, n, d, due, 0.25), "You wrote 0.25 for far, which is handed in."),
         Wrong(lambda a, b, n, d, due, far: ~good(a, b, n, d, due, far), "You marked the pictures that do not count."),
     ],
 )
@@ -278,15 +385,18 @@ def with_named(kinds, good, counts):
     return sum(shares) / len(shares)
 
 
+def full_without_good(kinds, good, counts):
+    return spread(kinds, good, counts) if good.any() else 1.0
+
+
 def a_group(g):
-    """Eight pictures, five or six good, bad ones with kinds of their own; shape and one other factor are named."""
-    counts = [0, 0, 4, 9] if whole(g, 0, 1) else [0, 6, 0, 9]
-    kinds = torch.stack([torch.randint(0, most or 1, (8,), generator=g) for most in counts], 1)
-    good = torch.ones(8, dtype=torch.bool)
-    good[[0, 3, 6][: whole(g, 2, 3)]] = False
-    kinds[good, 3] = kinds[good, 3] % 5
-    kinds[~good, 3] = torch.tensor([6, 7, 8])[: int((~good).sum())]
-    return kinds, good, counts
+    """One to ten pictures, of which all, none or some are good, and one to six factors, one of them open or more."""
+    N, F = whole(g, 1, 10), whole(g, 1, 6)
+    counts = [(2, 3, 4, 6, 9)[whole(g, 0, 4)] * whole(g, 0, 1) for _ in range(F)]
+    counts[whole(g, 0, F - 1)] = 9 if whole(g, 0, 1) else 4
+    kinds = torch.stack([torch.randint(0, most or 6, (N,), generator=g) for most in counts], 1)
+    share = (0.0, 0.6, 0.6, 0.6, 1.0)[whole(g, 0, 4)]
+    return kinds, torch.rand(N, generator=g) < share, counts
 
 
 SPREAD = Exercise(
@@ -300,6 +410,7 @@ SPREAD = Exercise(
     name="spread",
     reference=spread,
     inputs=a_group,
+    draws=30,
     right=[spread_by_sets, spread_by_table, spread_in_float32],
     tolerance=1e-6,  # a mean of shares may be one in float32
     wrong=[
@@ -309,18 +420,31 @@ SPREAD = Exercise(
         ),
         Wrong(
             spread_with(lambda N, most, good: most),
-            "Eight pictures cannot be in nine places: divide by the smaller of N and the number of kinds.",
+            "N pictures cannot show more than N kinds: divide by the smaller of N and the number of kinds.",
         ),
         Wrong(
             spread_with(lambda N, most, good: min(int(good.sum()), most)),
             "You divide by what the good pictures could show: two good ones of eight would then be full marks.",
         ),
         Wrong(spread_with(lambda N, most, good: N), "You divide by N where there are fewer kinds than pictures."),
+        Wrong(
+            spread_with(lambda N, most, good: max(N, most)),
+            "You divide by the larger of N and the number of kinds, which nobody can reach: take the smaller.",
+        ),
+        Wrong(
+            spread_with(lambda N, most, good: min(8, most)),
+            "You wrote 8 for N: N is the number of pictures that are handed in.",
+        ),
         Wrong(with_named, "A named factor is in your mean: a count of 0 says that nothing is open there."),
         Wrong(
             spread_with(lambda N, most, good: min(N, most), over=lambda shares, counts: sum(shares)),
             "That is the sum over the open factors: their mean is due, so that prompts can be compared.",
         ),
+        Wrong(
+            spread_with(lambda N, most, good: min(N, most), over=lambda shares, counts: sum(shares) / len(counts)),
+            "You divide by the number of all factors: the mean is over those that the prompt leaves open.",
+        ),
+        Wrong(full_without_good, "Where no picture counts nothing is shown: the spread of noise is 0, not 1."),
     ],
 )
 
@@ -349,13 +473,41 @@ def volume_by_heights(points):
     return ((edges[1:] - edges[:-1]) * height).sum()
 
 
-def three_points(g):
-    """Stairs of three, one point below them, in any order."""
+def some_points(g):
+    """Stairs of three and a point below them, or one to six points of a coarse grid with ties, twins and zeros."""
+    if whole(g, 0, 1):
+        points = torch.randint(0, 5, (whole(g, 1, 6), 2), generator=g).double() / 4
+        points = torch.cat([points, points[: whole(g, 0, 1)]])
+        return (points[torch.randperm(len(points), generator=g)],)
     x = torch.tensor([0.3, 0.55, 0.8]) + 0.1 * torch.rand(3, generator=g)
     y = torch.tensor([0.9, 0.7, 0.4]) + 0.08 * torch.rand(3, generator=g)
     points = torch.stack([x, y], 1).double()
     below = points[1] * torch.tensor([0.9, 0.8], dtype=torch.float64)
     return (torch.cat([points, below[None]])[torch.randperm(4, generator=g)],)
+
+
+def slabs(order=lambda points: sorted(points, reverse=True), height_after=max):
+    """The volume by slabs, with another order of the points or another height after each."""
+
+    def volume(points):
+        area, height = 0.0, 0.0
+        for u, v in order(points.tolist()):
+            area += u * max(0.0, v - height)
+            height = height_after(height, v)
+        return area
+
+    return volume
+
+
+def without_twins(points):
+    rows = points.tolist()
+    beaten = [any(i != j and a[0] >= b[0] and a[1] >= b[1] for j, a in enumerate(rows)) for i, b in enumerate(rows)]
+    kept = [row for row, lost in zip(rows, beaten) if not lost]
+    return volume(torch.tensor(kept, dtype=torch.float64)) if kept else 0.0
+
+
+def last_of_ties(points):
+    return volume(torch.tensor(list(dict(points.tolist()).items()), dtype=torch.float64))
 
 
 VOLUME = Exercise(
@@ -368,7 +520,8 @@ VOLUME = Exercise(
     equation="(16.6)",
     name="volume",
     reference=area,
-    inputs=three_points,
+    inputs=some_points,
+    draws=40,
     right=[volume_by_grid, volume_by_heights],
     wrong=[
         Wrong(
@@ -385,6 +538,24 @@ VOLUME = Exercise(
             "Lines between the points are not reached by any setting: the area has stairs, and begins at 0.",
         ),
         Wrong(lambda points: points.prod(1).mean(), "That is a mean of rectangles, which a bad setting makes smaller."),
+        Wrong(
+            slabs(sorted),
+            "You begin with the smallest first number: a slab is as wide as its point, so begin with the largest.",
+        ),
+        Wrong(slabs(list), "You take the points in the order in which they come: sort them first."),
+        Wrong(
+            slabs(lambda points: sorted(points, key=lambda row: -row[1])),
+            "You sort by the second number, and add slabs as wide as the first: the first slab then covers the others.",
+        ),
+        Wrong(
+            slabs(height_after=lambda height, v: v),
+            "You measure from the point before: a slab begins at the highest of all before it.",
+        ),
+        Wrong(without_twins, "Equal points drop each other in your answer: one of two twins stays."),
+        Wrong(
+            last_of_ties,
+            "Of points with the same first number you keep the last that comes: the highest counts.",
+        ),
     ],
     home="course_lib.challenge:volume",
     may_pass=any_order("points"),
@@ -413,9 +584,12 @@ def repeats_by_sums(groups):
 
 
 def some_groups(g):
-    """Nine groups of three settings around stairs."""
-    centre = torch.tensor([[0.4, 0.8], [0.6, 0.65], [0.7, 0.4]], dtype=torch.float64)
-    return (centre + 0.2 * torch.rand(9, 3, 2, generator=g, dtype=torch.float64) - 0.1,)
+    """Two to twelve groups of one to four settings around their own centres; in some draws one group has nothing."""
+    G, S = whole(g, 2, 12), whole(g, 1, 4)
+    centre = 0.3 + 0.5 * torch.rand(1, S, 2, generator=g, dtype=torch.float64)
+    groups = (centre + torch.rand(G, S, 2, generator=g, dtype=torch.float64) - 0.5).clamp(0, 1)
+    groups[0] *= whole(g, 0, 1)
+    return (groups,)
 
 
 def leave_one_out(groups):
@@ -433,6 +607,7 @@ REPEATS = Exercise(
     name="repeats",
     reference=repeats,
     inputs=some_groups,
+    draws=20,
     right=[repeats_by_loop, repeats_by_sums],
     wrong=[
         Wrong(
@@ -464,6 +639,31 @@ REPEATS = Exercise(
                 ]
             ),
             "Your factors are one too large: G and G - 1.",
+        ),
+        Wrong(
+            lambda groups: torch.stack(
+                [
+                    len(groups) * torch.tensor(volume(groups.mean(0)), dtype=torch.float64)
+                    - (len(groups) - 1) * volume((groups.sum(0) - one) / len(groups))
+                    for one in groups
+                ]
+            ),
+            "Without a group G - 1 are left: divide their sum by G - 1, not by G.",
+        ),
+        Wrong(
+            lambda groups: torch.tensor(
+                [
+                    len(groups) * volume(groups.flatten(0, 1))
+                    - (len(groups) - 1) * volume(torch.cat([groups[:g], groups[g + 1 :]]).flatten(0, 1))
+                    for g in range(len(groups))
+                ],
+                dtype=torch.float64,
+            ),
+            "You took the volume of all points of all groups together: average the points over the groups first.",
+        ),
+        Wrong(
+            lambda groups: repeats(groups).clamp(0, 1),
+            "You keep the repeats between 0 and 1: a repeat is no volume, and their mean needs the negative ones.",
         ),
     ],
     needs=("from course_lib.challenge import volume",),
@@ -502,11 +702,40 @@ def weighing(weight):
     return independent
 
 
-def call_entry(fn, x, strength, radius):
-    """An entry's samples, where the prompt means two of six modes."""
-    everything = ring(6, radius=radius)
+def starts_and_strength(g):
+    """One to eight starts, flat or as latents, levels that end at 0 or above it, a strength with both ends."""
+    shape = (whole(g, 1, 8), *((2,) if whole(g, 0, 1) else (1, 2)))
+    levels = geometric(8.0, 0.05, whole(g, 3, 8))
+    levels[-1] = 0.03 * whole(g, 0, 1)
+    strength = (0.0, 1.0, real(g, 0.05, 0.5), real(g, 0.5, 0.95))[whole(g, 0, 3)]
+    return 8 * normal(g, *shape), levels, strength, real(g, 0.8, 1.5)
+
+
+def call_entry(fn, x, levels, strength, radius):
+    """An entry's samples, where the prompt means two of six modes, and the calls that it makes beyond its budget."""
+    everything, calls = ring(6, radius=radius), [0]
     some = GaussianMixture(everything.means[:2], 0.2)
-    return fn(some, everything, x, geometric(8.0, 0.05, 6), strength)
+
+    def prompted(x, sigma):
+        calls[0] += len(x)
+        return some(x.flatten(1), sigma).reshape(x.shape)
+
+    def unprompted(x, sigma):
+        calls[0] += len(x)
+        return everything(x.flatten(1), sigma).reshape(x.shape)
+
+    samples = fn(prompted, unprompted, x, levels, strength)
+    return {"samples": samples, "overspent": float(max(0, calls[0] - 2 * (len(levels) - 1) * len(x)))}
+
+
+def independent_at_three(prompted, unprompted, x, levels, strength):
+    w = 7.5 ** (1 - strength) * 1.5**strength
+    mixed = lambda x, sigma: unprompted(x, sigma) + w * (prompted(x, sigma) - unprompted(x, sigma))  # noqa: E731
+    return sample(mixed, x, levels)
+
+
+def independent_to_zero(prompted, unprompted, x, levels, strength):
+    return independent(prompted, unprompted, x, torch.cat([levels[:-1], levels.new_zeros(1)]), strength)
 
 
 INDEPENDENT = Exercise(
@@ -519,7 +748,8 @@ INDEPENDENT = Exercise(
     equation="(16.4)",
     name="independent",
     reference=independent,
-    inputs=lambda g: (8 * normal(g, 6, 2), real(g, 0.2, 0.8), real(g, 0.8, 1.5)),
+    inputs=starts_and_strength,
+    draws=16,
     call=call_entry,
     right=[independent_by_hand, independent_by_logarithms],
     tolerance=1e-5,
@@ -539,6 +769,13 @@ INDEPENDENT = Exercise(
         ),
         Wrong(lambda c, u, x, levels, s: sample(c, x, levels), "You sample the prompt without guidance."),
         Wrong(lambda c, u, x, levels, s: sample(u, x, levels), "Your entry ignores the prompt."),
+        Wrong(
+            independent_at_three,
+            "You ask the unprompted denoiser twice at each level: three calls a particle, where the budget has two.",
+        ),
+        Wrong(
+            independent_to_zero, "You go on to 0: samples are due at the last of the levels, which may lie above it."
+        ),
     ],
     needs=("cfg", "sample"),
 )
@@ -568,6 +805,11 @@ def best_by_hand(D, x, more, levels, feature):
     return z[chosen]
 
 
+def best_in_order(D, x, more, levels, feature):
+    z = sample(D, torch.cat([x, more]), levels[::2])
+    return z[select_from_many(feature(z), len(x)).sort().values]
+
+
 def best_with(levels_of=lambda levels: levels[::2], choose=None, of=lambda x, more: torch.cat([x, more])):
     """best_of_many with other levels, another choice, or other candidates."""
 
@@ -579,17 +821,37 @@ def best_with(levels_of=lambda levels: levels[::2], choose=None, of=lambda x, mo
     return best_of_many
 
 
-def call_many(fn, x, more, radius, a):
-    """The chosen samples of a ring, and what they cost; the feature stretches the plane."""
-    modes, calls = ring(7, radius=radius), [0]
+def starts_and_levels(g):
+    """Starts of one to six particles, flat or as latents, an even number of steps, a last level that is 0 or not."""
+    shape = (whole(g, 1, 6), *((2,) if whole(g, 0, 1) else (1, 2)))
+    levels = geometric(8.0, 0.05, 2 * whole(g, 1, 6))
+    levels[-1] = 0.03 * whole(g, 0, 1)
+    return 8 * normal(g, *shape), 8 * normal(g, *shape), levels, real(g, 0.9, 1.6), real(g, 2.0, 3.0)
+
+
+def call_many(fn, x, more, levels, radius, a):
+    """The set of chosen samples of a ring, and what they cost; the feature stretches the plane."""
+    modes, calls, shape = ring(7, radius=radius), [0], x.shape[1:]
     stretch = torch.tensor([[1.0, 0.0], [0.0, a]], dtype=torch.float64)
 
     def D(x, sigma):
         calls[0] += len(x)
-        return modes(x, sigma)
+        return modes(x.flatten(1), sigma).reshape(x.shape)
 
-    chosen = fn(D, x, more, geometric(8.0, 0.05, 8), lambda z: z.flatten(1) @ stretch)
+    def feature(z):
+        if z.shape[1:] != shape:
+            raise ValueError(f"feature: takes candidates (M, {', '.join(map(str, shape))}), got {tuple(z.shape)}.")
+        return z.flatten(1) @ stretch
+
+    chosen = fn(D, x, more, levels, feature)
+    if torch.is_tensor(chosen) and chosen.ndim > 1:
+        chosen = chosen[chosen.flatten(1)[:, 0].argsort()]  # a set
     return {"chosen": chosen, "calls": float(calls[0])}
+
+
+def best_by_starts(D, x, more, levels, feature):
+    starts = torch.cat([x, more])
+    return sample(D, starts, levels[::2])[select_from_many(feature(starts), len(x))]
 
 
 MANY = Exercise(
@@ -602,9 +864,10 @@ MANY = Exercise(
     equation="(16.5)",
     name="best_of_many",
     reference=best_of_many,
-    inputs=lambda g: (8 * normal(g, 5, 2), 8 * normal(g, 5, 2), real(g, 0.9, 1.6), real(g, 2.0, 3.0)),
+    inputs=starts_and_levels,
+    draws=20,
     call=call_many,
-    right=[best_by_two_runs, best_by_hand],
+    right=[best_by_two_runs, best_by_hand, best_in_order],
     wrong=[
         Wrong(best_with(lambda levels: levels), "You made twice the calls: candidates that are dropped are paid for."),
         Wrong(
@@ -612,12 +875,31 @@ MANY = Exercise(
             "You took the first half of the levels, and stopped in the noise: take every other one, to the end.",
         ),
         Wrong(
+            best_with(lambda levels: levels[:-1:2]),
+            "You stop before the last level: every other level, counted from the first, ends at the last.",
+        ),
+        Wrong(
+            best_with(lambda levels: torch.cat([levels[:-1:2], levels.new_zeros(1)])),
+            "You go on to 0: samples are due at the last of the levels, whatever it is.",
+        ),
+        Wrong(
             best_with(choose=lambda feature, z, n: select_from_many(z.flatten(1), n)),
             "The feature changes nothing in your answer.",
+        ),
+        Wrong(best_by_starts, "You chose by the features of the starts: what counts is where the candidates end."),
+        Wrong(
+            lambda D, x, more, levels, feature: (z := feature(sample(D, torch.cat([x, more]), levels[::2])))[
+                select_from_many(z, len(x))
+            ],
+            "You returned features: the candidates themselves are due.",
         ),
         Wrong(
             best_with(choose=lambda feature, z, n: torch.arange(n)),
             "You kept the first candidates: keep those that are farthest apart.",
+        ),
+        Wrong(
+            best_with(of=lambda x, more: torch.cat([more, x])),
+            "The first candidate comes from more in your answer: x stands first in the batch.",
         ),
         Wrong(best_with(of=lambda x, more: x), "You have no more candidates than pictures, so nothing is chosen."),
         Wrong(
@@ -644,8 +926,8 @@ def stands_above(gain, fit, quality, t):
 def above_by_numbers(gain, fit, quality, t):
     G = len(gain)
     mean, error = (torch.stack([f(one) for one in (gain, fit, quality)]) for f in (torch.mean, torch.std))
-    z = mean / (error / G**0.5)
-    return bool(z[0] > t and z[1] >= -t and z[2] >= -t) * 1.0
+    reach = t * error / G**0.5
+    return bool(mean[0] > reach[0] and mean[1] >= -reach[1] and mean[2] >= -reach[2]) * 1.0
 
 
 def above_by_limits(gain, fit, quality, t):
@@ -656,42 +938,80 @@ def above_by_limits(gain, fit, quality, t):
 
 
 def differences(g):
-    """Paired differences in ten groups for nine entries, one after the other: what decides differs."""
-    shifts = [
-        (4, 0, 0),
-        (2, 0, 0),
-        (4, -4, 0),
-        (4, 0, -4),
-        (4, -2, -2),
-        (-4, 1, 1),
-        (2, -4, 0),
-        (12, 0, 0),
-        (4.5, 2, 2),
+    """Paired differences in G groups for twenty-two entries: a mean is a multiple of t errors, near the edge or beyond.
+
+    A pair (0, c) stands for differences that are all equal to c.
+    """
+    edges = [(1.01, 0.3, -0.3), (0.99, 0.3, 0.3), (2, -0.99, 0.3), (2, -1.01, 0.3), (2, 0.3, -0.99), (2, 0.3, -1.01)]
+    clear = [
+        (1.25, -0.5, -0.5),
+        (0.8, 0.3, 0.3),
+        (2, -0.8, -0.8),
+        (2, -1.25, 0.3),
+        (2, 0.3, -1.25),
+        (0.6, 0.3, 0.3),
+        (-1.5, 0.3, 0.3),
+        (2, 1.5, -1.2),
+        (2, -1.2, 1.5),
+        (4, 2, 2),
     ]
+    same, up, down = (0, 0.0), (0, 0.125), (0, -0.125)
+    equal = [(1.5, same, same), (1.5, 0.3, same), (same, 0.3, 0.3), (up, 0.3, 0.3), (2, down, 0.3), (2, 0.3, down)]
+    G, t = whole(g, 5, 14), real(g, 2.0, 4.0)
 
-    def around(mean):
-        x = normal(g, 10)
-        x = (x - x.mean()) / x.std()
-        return 0.1 * (x + (mean + real(g, -0.3, 0.3)) / 10**0.5)
+    def around(mean, size):
+        if isinstance(mean, tuple):
+            return torch.full((G,), mean[1], dtype=torch.float64)
+        x = normal(g, G)
+        return size * ((x - x.mean()) / x.std() + (mean + real(g, -0.003, 0.003)) * t / G**0.5)
 
-    rows = [torch.stack([around(mean) for mean in shift]) for shift in shifts]
-    rows = torch.stack(rows)[torch.randperm(9, generator=g)]
-    return rows, 2.82
+    rows = []
+    for row in edges + clear + equal:
+        sizes = torch.tensor([0.05, 0.1, 0.2], dtype=torch.float64)[torch.randperm(3, generator=g)]
+        rows.append(torch.stack([around(mean, size) for mean, size in zip(row, sizes)]))
+    return torch.stack(rows)[torch.randperm(len(rows), generator=g)], t
 
 
 def call_above(fn, rows, t):
-    """The verdicts on nine entries."""
+    """The verdicts on some entries."""
     return torch.tensor([float(fn(*row, t)) for row in rows], dtype=torch.float64)
 
 
 def judged_by(decide):
-    """stands_above with another decision from the three t values and t."""
+    """stands_above with another decision from the three means in units of their errors, and t."""
 
     def stands_above(gain, fit, quality, t):
-        z = [float(one.mean() / one.std() * len(one) ** 0.5) for one in (gain, fit, quality)]
-        return float(decide(*z, t))
+        pairs = [(float(one.mean()), float(one.std()) / len(one) ** 0.5) for one in (gain, fit, quality)]
+        return float(
+            decide(*(mean / error if error else mean * float("inf") if mean else 0.0 for mean, error in pairs), t)
+        )
 
     return stands_above
+
+
+def above_with(error=lambda x: x.std() / len(x) ** 0.5, of=lambda gain, one: one, length=lambda t: t):
+    """stands_above with another error, the error of other differences, or another length of the interval."""
+
+    def stands_above(gain, fit, quality, t):
+        low = gain.mean() - length(t) * error(gain)
+        return float(low > 0 and all(x.mean() + length(t) * error(of(gain, x)) >= 0 for x in (fit, quality)))
+
+    return stands_above
+
+
+def above_at_the_edge(gain, fit, quality, t):
+    low, *high = (x.mean() + s * t * x.std() / len(x) ** 0.5 for x, s in ((gain, -1), (fit, 1), (quality, 1)))
+    return float(low >= 0 and min(high) >= 0)
+
+
+def above_without_ties(gain, fit, quality, t):
+    low, *high = (x.mean() + s * t * x.std() / len(x) ** 0.5 for x, s in ((gain, -1), (fit, 1), (quality, 1)))
+    return float(low > 0 and min(high) > 0)
+
+
+def above_by_sum(gain, fit, quality, t):
+    low, *high = (x.mean() + s * t * x.std() / len(x) ** 0.5 for x, s in ((gain, -1), (fit, 1), (quality, 1)))
+    return float(low > 0 and sum(high) >= 0)
 
 
 ABOVE = Exercise(
@@ -705,6 +1025,7 @@ ABOVE = Exercise(
     name="stands_above",
     reference=stands_above,
     inputs=differences,
+    draws=8,
     call=call_above,
     right=[above_by_numbers, above_by_limits],
     wrong=[
@@ -721,8 +1042,27 @@ ABOVE = Exercise(
         Wrong(judged_by(lambda a, b, c, t: a > t and c >= -t), "Fit changes nothing in your verdict."),
         Wrong(judged_by(lambda a, b, c, t: a > t and b >= -t), "Quality changes nothing in your verdict."),
         Wrong(
-            lambda gain, fit, quality, t: float(gain.mean() - t * gain.std() > 0),
+            above_with(lambda x: x.std()),
             "That is the spread of the groups: the error of their mean is smaller by the root of their number.",
+        ),
+        Wrong(
+            above_with(lambda x: x.std(correction=0) / len(x) ** 0.5),
+            "Your standard deviation divides the squares by G: in a sample G - 1 is due, as `std` does unasked.",
+        ),
+        Wrong(
+            above_with(lambda x: x.std() / (len(x) - 1) ** 0.5),
+            "You divide by the root of G - 1: `std` has done so once, and the root of G is due.",
+        ),
+        Wrong(above_with(length=lambda t: 1.0), "Your intervals are one standard error long: t of them are due."),
+        Wrong(
+            above_with(of=lambda gain, one: gain),
+            "You use the gain's error for fit and quality: each has an error of its own.",
+        ),
+        Wrong(above_by_sum, "You add fit and quality before you look: each of the two must hold by itself."),
+        Wrong(above_at_the_edge, "A gain whose lower end is just 0 is none: it must lie above 0."),
+        Wrong(
+            above_without_ties,
+            "Differences that are all 0 are no loss: 0 is not below 0, and a mean divided by no error is no number.",
         ),
     ],
     may_pass={
