@@ -1095,9 +1095,17 @@ QUIZ = [
         "An entry hands in eight copies of one perfect picture. Its fit is 1. What is its spread, with style and place "
         "open?",
         [
-            ((0.18, 0.19), True, "One of four styles and one of eight places: (1/4 + 1/8) / 2."),
+            (
+                (0.18, 0.19),
+                True,
+                "One of four styles, and one of the eight places that eight pictures can show: (1/4 + 1/8) / 2.",
+            ),
             (0, False, "One kind of each factor is shown, which is more than none."),
-            (1, False, "One style of four is a quarter, one place of eight an eighth."),
+            (
+                1,
+                False,
+                "One style of four is a quarter; eight pictures show at most eight places, and one is an eighth.",
+            ),
         ],
         otherwise="Use (16.3): a mean of two shares.",
     ),
