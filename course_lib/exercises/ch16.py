@@ -486,7 +486,7 @@ def some_points(g):
     return (torch.cat([points, below[None]])[torch.randperm(4, generator=g)],)
 
 
-def slabs(order=lambda points: sorted(points, reverse=True), height_after=max):
+def slabs(order=lambda points: sorted(points, reverse=True), height_after=lambda height, v: max(height, v)):
     """The volume by slabs, with another order of the points or another height after each."""
 
     def volume(points):
@@ -539,10 +539,10 @@ VOLUME = Exercise(
         ),
         Wrong(lambda points: points.prod(1).mean(), "That is a mean of rectangles, which a bad setting makes smaller."),
         Wrong(
-            slabs(sorted),
+            slabs(lambda points: sorted(points)),
             "You begin with the smallest first number: a slab is as wide as its point, so begin with the largest.",
         ),
-        Wrong(slabs(list), "You take the points in the order in which they come: sort them first."),
+        Wrong(slabs(lambda points: points), "You take the points in the order in which they come: sort them first."),
         Wrong(
             slabs(lambda points: sorted(points, key=lambda row: -row[1])),
             "You sort by the second number, and add slabs as wide as the first: the first slab then covers the others.",
