@@ -876,7 +876,7 @@ def verdict(measured, baseline, better):
 
 def verdict_by_sign(measured, baseline, better):
     (m, a, n), (b, c, k) = measured, baseline
-    if min(n, k) < 1:
+    if not (n and k):
         return "untestable"
     sign = {"higher": 1, "lower": -1}[better]
     return ("not supported", "supported")[int(sign * (m - b) > 3 * (a**2 + c**2) ** 0.5)]

@@ -626,7 +626,7 @@ CLOSED = Exercise(
     reference=closed,
     inputs=draw_distances,
     draws=24,
-    right=[closed_by_loop, closed_by_variance],
+    right=[closed_by_variance, closed_by_loop],
     wrong=[
         Wrong(
             lambda m, o, f: (((m - o) / (m - f))[1:].mean(), error_of(m, o, f)),

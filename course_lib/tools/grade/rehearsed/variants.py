@@ -8,6 +8,7 @@ import ast
 import builtins
 import importlib
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -113,8 +114,12 @@ class _Writer:
             self.helpers.append(ast.unparse(ast.fix_missing_locations(self.function(value, written))))
         elif imported:
             self.imports.add(imported if written == name else f"{imported.split(' as ')[0]} as {written}")
+        elif isinstance(value, float) and not math.isfinite(value):
+            self.helpers.append(f'{written} = float("{value}")')
         elif isinstance(value, PLAIN) and ast.literal_eval(repr(value)) == value:
             self.helpers.append(f"{written} = {value!r}")
+        elif _in_torch(value):
+            self.helpers.append(f"{written} = {_in_torch(value)}")
         elif not module.__name__.startswith("course_lib.exercises") and getattr(module, name, None) is value:
             self.imports.add(f"from {module.__name__} import {name}" + (f" as {written}" if written != name else ""))
         else:
@@ -186,6 +191,15 @@ def node_of(fn: FunctionType) -> Scope:
 @cache
 def _tree(filename: str) -> ast.Module:
     return ast.parse(Path(filename).read_text(encoding="utf-8"))
+
+
+def _in_torch(value) -> str:
+    """What a cell calls one of torch's own functions, which a declaration may have handed to another as a value."""
+    for home in ("torch", "torch.special", "torch.linalg", "torch.nn.functional"):
+        for name, one in vars(importlib.import_module(home)).items():
+            if one is value and callable(value):
+                return f"{home}.{name}"
+    return ""
 
 
 @cache
