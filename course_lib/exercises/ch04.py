@@ -627,7 +627,7 @@ def call_diverse(fn, means, seed):
     g, levels = torch.Generator().manual_seed(seed), geometric(2 * RADIUS, 0.06, LEVELS)
     x = sample(fn(counted, MODES), 2 * RADIUS * torch.randn(SETS * MODES, 2, generator=g), levels)
     near = torch.randn(2, MODES // 2, 2, generator=g, dtype=torch.float64) / 2  # any shield is felt there, early
-    leak, felt, numbered = feeling(fn(D, MODES // 2), *near, levels[::5])
+    leak, felt, numbered = feeling(fn(counted, MODES // 2), *near, levels[::5])
     plain, points[0] = sample(D, near.flatten(0, 1), levels), 0
     pushed = sample(fn(counted, MODES), near.flatten(0, 1), levels)  # one set, since vmap calls once for all sets
     push, calls = (pushed - plain).abs().max(), points[0] / len(pushed)

@@ -384,7 +384,7 @@ LOSS = Exercise(
         ),
         Wrong(
             lambda *inputs: batch_loss(*inputs).detach(),
-            "No gradient reaches the network: return the loss as a tensor, without .item(), detach or no_grad.",
+            "No gradient flows from your loss: return the tensor itself, without .item(), float(), detach or no_grad.",
         ),
         Wrong(
             lossy(told=lambda y, dropped, none: torch.full_like(y, none)),

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from course_lib.exercises.answers import Answer, copied, isolated, run
+from course_lib.exercises.calls import NO_GRADIENT
 from course_lib.exercises.declare import Exercise
 
 SINGLE = 100 * float(np.finfo(np.float32).eps)  # how exact float32's results can be
@@ -186,7 +187,7 @@ def unusable(got: Answer, due: Answer, tolerance: float) -> str:
     """The sentence for an answer whose numbers need not be looked at, or ""."""
     sentences = {
         "missing return": "Your function returns None: is a `return` missing?",
-        "raised": f"Your code raised {got.detail}.",
+        "raised": f"N{NO_GRADIENT[1:]}." if NO_GRADIENT in got.detail else f"Your code raised {got.detail}.",
         "recursion": "Your function calls itself without end: nothing stops the recursion.",
         "exit": f"Your code leaves Python ({got.detail}): return the answer instead.",
         "device": f"Your answer is on {got.detail}, the input on cpu: make new tensors with device=x.device.",
