@@ -152,8 +152,8 @@ def call_v_loss(fn, x0, estimate, sigma):
     """The loss, and its gradient with respect to the estimate, which alone is trained."""
     estimate = estimate.requires_grad_()
     loss = trainable(fn(x0, estimate, sigma))
-    slope = torch.autograd.grad(loss, estimate, allow_unused=True)[0]
-    return {"loss": loss, "gradient": torch.zeros_like(estimate) if slope is None else slope}
+    slope = torch.autograd.grad(loss, estimate, allow_unused=True, materialize_grads=True)[0]
+    return {"loss": loss, "gradient": slope}
 
 
 def draw_estimate(g):
@@ -439,8 +439,7 @@ def call_preserved(fn, x0, sigma, eps, n, lam):
         return trained[0] * x.tanh() / (1 + sigma) + trained[1] * sigma
 
     loss = trainable(fn(D, x0, sigma, eps, n, lam))
-    slope = torch.autograd.grad(loss, trained, allow_unused=True)[0]
-    slope = torch.zeros_like(trained) if slope is None else slope
+    slope = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)[0]
     return {"loss": loss, "gradient": slope, "calls of D": min(len(calls), 2)}
 
 

@@ -836,9 +836,7 @@ AFFORDABLE = Exercise(
             "A rounded quotient costs you a level where the budget is spent to the last pass: compare whole numbers.",
         ),
         Wrong(
-            lambda budget, candidates, kept, passes, corrected: with_calls(
-                lambda b, m, k, p: max((b * k - 1) // (m * p), 0)
-            )(budget, candidates, kept, passes, corrected),
+            with_calls(lambda b, m, k, p: max((b * k - 1) // (m * p), 0)),
             "Your run may not spend the whole budget: (14.5) allows a cost of exactly B.",
         ),
         Wrong(
